@@ -1,0 +1,33 @@
+# make compare   the main job on the embedded data set
+# make test      the tests          make lint      style, types, layers
+# make plots     every figure under results/ again, from what is stored
+# Each sets up .venv first where it is missing.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: compare test lint plots clean
+
+compare: $(READY)
+	$(BIN)/archbench compare cnn mobilenet --budgets 30k,200k,1.6M
+
+plots: $(READY)
+	$(BIN)/archbench plot results
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,63 @@
+"""archbench compares neural-network architectures on equal terms.
+
+>>> import archbench
+>>> result = archbench.compare(["cnn", "mobilenet"], budgets=["30k", "200k"])  # doctest: +SKIP
+>>> result.frame()  # doctest: +SKIP
+
+The public names below are imported when they are first used, so that importing archbench takes no time.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from archbench.api import compare, cost, layers, load, size
+    from archbench.comparison import Comparison
+    from archbench.data import load_dataset, register_dataset
+    from archbench.errors import ArchbenchError
+    from zoo import create_model, list_models, model_spec, register_model
+
+_HOMES = {
+    "ArchbenchError": "archbench.errors",
+    "Comparison": "archbench.comparison",
+    "compare": "archbench.api",
+    "cost": "archbench.api",
+    "create_model": "zoo",
+    "layers": "archbench.api",
+    "list_models": "zoo",
+    "load": "archbench.api",
+    "load_dataset": "archbench.data",
+    "model_spec": "zoo",
+    "register_dataset": "archbench.data",
+    "register_model": "zoo",
+    "size": "archbench.api",
+}
+
+__all__ = [
+    "ArchbenchError",
+    "Comparison",
+    "compare",
+    "cost",
+    "create_model",
+    "layers",
+    "list_models",
+    "load",
+    "load_dataset",
+    "model_spec",
+    "register_dataset",
+    "register_model",
+    "size",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        msg = f"module 'archbench' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

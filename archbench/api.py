@@ -1,0 +1,87 @@
+"""What the command line does, from Python: one function a command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archbench import pipeline
+from archbench.budget import size_model
+from archbench.cost import measure_cost
+from archbench.cost.layers import layer_table
+from archbench.pipeline import load
+from archbench.plan import silent
+from archbench.schema import Budget
+from archbench.study import make_study, results_folder
+from archbench.units import parse_count, parse_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from archbench.comparison import Comparison
+    from archbench.cost.layers import Layer
+    from archbench.schema import Cost, Progress, SizedModel
+
+DEFAULT_INPUT = (3, 32, 32)
+DEFAULT_CLASSES = 10
+
+
+def compare(
+    models: Sequence[str],
+    budgets: Sequence[str | int] | str = (),
+    *,
+    out: str | Path | None = None,
+    name: str | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] = silent,
+    **settings: Any,
+) -> Comparison:
+    """Size, count, time and train models on equal terms; what is stored already is not done again.
+
+    Args:
+        models: names of the zoo, or `module:attribute`.
+        budgets: parameters: `["30k", "1.6M"]`, `[30_000]` or `"30k,1.6M"`.
+        out: the results folder; by default results/<name>.
+        name: of the run; by default the data set's.
+        workers: training processes at a time; by default as many as the cores allow, 0 for none but this process.
+            Models defined in the running script or notebook are always trained in this process.
+        progress: is told of the progress.
+        settings: everything else that `archbench.study.make_study` takes: `dataset`, `seeds`, `epochs`, `lr`, ...
+
+    Raises:
+        ArchbenchError: one of its children, as `archbench.errors` says.
+    """
+    study = make_study(models, budgets, **settings)
+    return pipeline.run(study, results_folder(study.dataset, name, out), workers=workers, report=progress)
+
+
+def size(
+    model: str,
+    budget: str | int | None = None,
+    *,
+    input: str | tuple[int, int, int] = DEFAULT_INPUT,  # noqa: A002 - what users call it
+    classes: int = DEFAULT_CLASSES,
+    width: float | None = None,
+) -> SizedModel:
+    """Fix every integer of a model, to a budget if one is given.
+
+    Raises:
+        InputError: unknown model, budget or input.
+        ModelError: it cannot be built.
+    """
+    shape = parse_shape(input) if isinstance(input, str) else input
+    target = None if budget is None else Budget(parse_count(str(budget)))
+    return size_model(model, target, shape, classes, width)
+
+
+def cost(model: str, budget: str | int | None = None, **settings: Any) -> Cost:
+    """Return what a model costs; `settings` as for `size`."""
+    return measure_cost(size(model, budget, **settings))
+
+
+def layers(model: str, budget: str | int | None = None, **settings: Any) -> list[Layer]:
+    """Return a model's layers in the order they run; `settings` as for `size`."""
+    return layer_table(size(model, budget, **settings))
+
+
+__all__ = ["compare", "cost", "layers", "load", "size"]

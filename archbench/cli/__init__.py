@@ -1,0 +1,74 @@
+"""The command line: parse, call one library function, print. Here alone errors become a line and an exit code."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Annotated
+
+import typer
+
+from archbench.cli import compare, models, results
+from archbench.cli.options import state
+from archbench.cli.show import err
+from archbench.errors import ArchbenchError, Interrupted
+
+app = typer.Typer(
+    name="archbench",
+    help="Compare neural-network architectures at equal parameters: accuracy, cost and time.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compare")(compare.compare)
+app.command("train")(compare.train)
+app.command("list")(models.list_)
+app.command("show")(models.show)
+app.command("cost")(models.cost)
+app.command("plot")(results.plot)
+app.command("export")(results.export)
+app.command("datasets")(results.datasets)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"archbench {version('archbench')}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; the entry point of the `archbench` script."""
+    try:
+        app()
+    except ArchbenchError as error:
+        if state.debug:
+            raise
+        err.print(_sentence(f"{'' if isinstance(error, Interrupted) else 'error: '}{error}", error.remedy))
+        if isinstance(error, Interrupted):
+            err.print(shlex.join(["archbench", *sys.argv[1:]]))
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone; nothing is left to say
+        sys.exit(0)
+    except Exception as error:
+        if state.debug:
+            raise
+        err.print(
+            f"error: {type(error).__name__}: {error}. A fault of archbench: --debug shows where; please report it."
+        )
+        sys.exit(1)
+
+
+def _sentence(message: str, remedy: str) -> str:
+    if not remedy:
+        return message
+    return f"{message}{'' if message.endswith(('.', '?', '!')) else '.'} {remedy}"

@@ -1,0 +1,133 @@
+"""The options, declared once and shared by the commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from archbench.cli.show import err
+
+TRAINING, MEASURING, OUTPUT = "Training", "Data and device", "Output"
+
+
+@dataclass
+class State:
+    """What outlives the parsing: whether tracebacks are wanted."""
+
+    debug: bool = False
+
+
+state = State()
+
+
+def _debug(value: bool) -> None:
+    state.debug = state.debug or value
+
+
+def import_plugins(names: list[str] | None) -> tuple[str, ...]:
+    """Import the modules that register models; a broken one is named and does not stop the rest."""
+    if names:
+        import zoo
+
+        for name in names:
+            try:
+                zoo.import_models(name)
+            except (zoo.ModelImportError, zoo.DuplicateModelError) as error:
+                err.print(f"warning: {error}")
+                if state.debug:
+                    err.print_exception()
+    return tuple(names or ())
+
+
+Models = Annotated[
+    list[str], typer.Argument(help="Models: names of `archbench list`, or module:attribute.", metavar="MODEL...")
+]
+Model = Annotated[str, typer.Argument(help="A name of `archbench list`, or module:attribute.")]
+Budgets = Annotated[
+    str, typer.Option("--budgets", help="Parameter budgets: 30000, 30k, 1.6M, 2e5; comma-separated.", metavar="LIST")
+]
+Budget = Annotated[
+    str | None, typer.Option("--budget", help="Size the model to so many parameters: 30k, 1.6M.", metavar="PARAMS")
+]
+Width = Annotated[float | None, typer.Option("--width", help="Scale the model to this width instead of to a budget.")]
+Input = Annotated[str, typer.Option("--input", help="Input as channels x height x width: 1x28x28.", metavar="CxHxW")]
+Classes = Annotated[int, typer.Option("--classes", help="Number of outputs.", min=1, max=1_000_000)]
+
+Dataset = Annotated[
+    str, typer.Option("--dataset", "-d", help="A name of `archbench datasets`.", rich_help_panel=MEASURING)
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", help="Folder of data sets; else $ARCHBENCH_DATA.", rich_help_panel=MEASURING),
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Download the data set if it is missing.", rich_help_panel=MEASURING)
+]
+Device = Annotated[
+    str, typer.Option("--device", help="auto, cpu, cuda, or cpu,cuda to time on both.", rich_help_panel=MEASURING)
+]
+Threads = Annotated[
+    int, typer.Option("--threads", help="Threads a step, in timing and in each worker.", rich_help_panel=MEASURING)
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", "-j", min=0, rich_help_panel=MEASURING, show_default="cores / threads",
+        help="Training processes at a time; 0 trains in this one.",
+    ),
+]  # fmt: skip
+Epochs = Annotated[int, typer.Option("--epochs", help="Passes over the training data.", rich_help_panel=TRAINING)]
+Seeds = Annotated[str, typer.Option("--seeds", help="How many (3), or which ones (0,7,42).", rich_help_panel=TRAINING)]
+Seed = Annotated[int, typer.Option("--seed", help="The seed.", min=0, rich_help_panel=TRAINING)]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", "-b", help="Samples a step, timed and trained.", rich_help_panel=TRAINING)
+]
+Lr = Annotated[
+    float | None,
+    typer.Option("--lr", help="Learning rate.", show_default="0.003, SGD 0.05", rich_help_panel=TRAINING),
+]
+Optimizer = Annotated[
+    str, typer.Option("--optimizer", help="adam, adamw, or sgd with momentum 0.9.", rich_help_panel=TRAINING)
+]
+Schedule = Annotated[str, typer.Option("--schedule", help="cosine, constant or step.", rich_help_panel=TRAINING)]
+WeightDecay = Annotated[
+    float, typer.Option("--weight-decay", help="The optimizer's weight decay.", rich_help_panel=TRAINING)
+]
+LabelSmoothing = Annotated[
+    float, typer.Option("--label-smoothing", help="Of the cross-entropy.", rich_help_panel=TRAINING)
+]
+Augment = Annotated[
+    str, typer.Option("--augment", help="flip, shift, or flip+shift.", show_default="none", rich_help_panel=TRAINING)
+]
+Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16.", rich_help_panel=TRAINING)]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", help="Model that overheads are relative to.", show_default="the first"),
+]
+
+Name = Annotated[
+    str | None,
+    typer.Option("--name", help="Name of the run: results/NAME.", show_default="the data set", rich_help_panel=OUTPUT),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Results folder, instead of results/NAME.", rich_help_panel=OUTPUT)
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="JSON on standard output, progress on standard error.", rich_help_panel=OUTPUT)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.", rich_help_panel=OUTPUT)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show sizes and runs to do; train nothing.", rich_help_panel=OUTPUT)
+]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option("--import", help="A module (or .py file) that registers models; repeatable.", metavar="PKG.MODULE"),
+]
+Debug = Annotated[
+    bool,
+    typer.Option("--debug", help="Show tracebacks.", callback=_debug, expose_value=False, is_eager=True),
+]
+Results = Annotated[Path, typer.Argument(help="A results folder, or a folder that holds some.", show_default=True)]

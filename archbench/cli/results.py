@@ -1,0 +1,63 @@
+"""`plot`, `export` and `datasets`: what is stored, and what there is to train on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from archbench.cli import options as o
+from archbench.cli.show import err, json_rows, out, print_json, print_table
+
+
+def plot(results: o.Results = Path("results"), out_folder: o.Out = None, debug: o.Debug = False) -> None:
+    """Draw every figure again from what is stored, without training."""
+    from archbench.pipeline import load, stored_folders
+
+    for folder in stored_folders(results):
+        comparison = load(folder)
+        _warn(comparison.damaged, folder)
+        for file in comparison.write_figures(_target(out_folder, folder, results)):
+            out.print(str(file))
+
+
+def export(
+    results: o.Results = Path("results"), out_folder: o.Out = None, as_json: o.AsJson = False, debug: o.Debug = False
+) -> None:
+    """Write the CSV and Markdown tables again from what is stored; with --json print all runs instead."""
+    from archbench.pipeline import load, stored_folders
+
+    rows = []
+    for folder in stored_folders(results):
+        comparison = load(folder)
+        _warn(comparison.damaged, folder)
+        if as_json:
+            rows += [{"folder": str(folder), **row} for row in json_rows(comparison.frame())]
+        else:
+            for file in comparison.write_tables(_target(out_folder, folder, results)):
+                out.print(str(file))
+    if as_json:
+        print_json(rows)
+
+
+def datasets(data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
+    """List the data sets, and which of them are there."""
+    from archbench.catalog import datasets as listed
+    from archbench.words import datasets_words
+
+    rows = listed(data_root)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(datasets_words(rows))
+    for row in rows:
+        if row.problem:
+            out.print(f"{row.dataset} is not there: {row.problem}. {row.remedy}")
+
+
+def _warn(damaged: int, folder: Path) -> None:
+    if damaged:
+        err.print(f"warning: {damaged} damaged rows in {folder} were left out; the others are intact")
+
+
+def _target(out_folder: Path | None, folder: Path, results: Path) -> Path | None:
+    """Return where the files of a results folder go: beside its store, or at the same place under `--out`."""
+    return None if out_folder is None else out_folder / folder.relative_to(results)

@@ -1,0 +1,111 @@
+"""Printing: tables for people, JSON for programs, progress on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from archbench.units import seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from archbench.schema import Progress as Step
+
+out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+LINE_SECONDS = 10  # where there is no terminal, an epoch gets a line at most so often
+STAGES = {"size": "sizing", "count": "counting", "time": "timing", "train": "training"}
+
+
+def print_json(value: Any) -> None:
+    """Write pure JSON, with missing values as null, to standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+
+
+def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows with plain values, missing ones None."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+    return [{str(key): v.item() if hasattr(v, "item") else v for key, v in row.items()} for row in rows]
+
+
+def print_table(frame: pd.DataFrame, title: str = "", *, footer: bool = False) -> None:
+    """Write a frame of words as a table; with `footer` its last row stands under a line."""
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for index, column in enumerate(frame.columns):
+        table.add_column(Text(str(column)), justify="left" if index == 0 else "right", overflow="fold")
+    rows = [[Text(str(cell)) for cell in row] for row in frame.itertuples(index=False)]
+    for index, row in enumerate(rows):
+        if footer and index == len(rows) - 1:
+            table.add_section()
+        table.add_row(*row, style="bold" if footer and index == len(rows) - 1 else None)
+    console = out if out.is_terminal else Console(width=max(80, table_width(frame)), markup=False, highlight=False)
+    console.print(table)
+
+
+def table_width(frame: pd.DataFrame) -> int:
+    """Return the columns that a frame takes, so that what goes to a file or a pipe is not folded."""
+    widths = [max([len(str(column)), *(len(str(value)) for value in frame[column])]) for column in frame.columns]
+    return sum(widths) + 2 * len(widths)
+
+
+class Display:
+    """Progress on standard error: live bars in a terminal, plain lines elsewhere."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+        self._live = Progress(
+            TextColumn("{task.fields[stage]:>9}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[what]}", markup=False),
+            console=err,
+            disable=quiet or not err.is_terminal,
+        )
+        self._tasks: dict[str, Any] = {}
+        self._started: dict[str, float] = {}
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def __call__(self, step: Step) -> None:
+        """Show one step."""
+        if self._quiet:
+            return
+        stage = STAGES[step.stage]
+        started = self._started.setdefault(step.stage, time.monotonic())
+        if err.is_terminal:
+            if step.stage not in self._tasks:
+                self._tasks[step.stage] = self._live.add_task("", total=step.total, stage=stage, what="")
+            what = f"{step.label} {step.detail if not step.finished else ''}"
+            self._live.update(self._tasks[step.stage], completed=step.done, total=step.total, what=what)
+            if step.detail and (step.finished or step.done == 0):
+                self._live.console.print(f"{stage:>9} {step.label}: {step.detail}")
+            return
+        worth_a_line = (
+            step.detail or step.stage in {"time", "train"} if step.finished else step.detail and not step.done
+        )
+        now = time.monotonic()
+        if worth_a_line or (step.detail and now - self._last_line > LINE_SECONDS):
+            self._last_line = now
+            share = f"{step.done / step.total:4.0%}" if step.total else ""
+            spent = now - started
+            left = spent * (step.total / step.done - 1) if step.done else 0.0
+            rest = f", {seconds(left)} left" if step.stage == "train" and left > 0 else ""
+            err.print(f"{stage} {share} {step.label}{': ' if step.detail else ''}{step.detail}{rest}")

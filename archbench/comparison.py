@@ -1,0 +1,138 @@
+"""What a study came to: its records, and the frame, tables, figures and files that follow from them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archbench.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from archbench.schema import Record, Study
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The records of a study.
+
+    Attributes:
+        study: what was asked for.
+        records: one a cell that was run, in the study's order.
+        folder: where they are stored.
+        damaged: rows of the store that could not be read.
+    """
+
+    study: Study
+    records: tuple[Record, ...]
+    folder: Path
+    damaged: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run is done."""
+        return all(record.status == "done" for record in self.records)
+
+    @cached_property
+    def _frame(self) -> pd.DataFrame:
+        from archbench.frame import runs_frame
+
+        return runs_frame(self.records)
+
+    def frame(self) -> pd.DataFrame:
+        """Return one row a run; see `archbench.frame` for the columns."""
+        return self._frame.copy()
+
+    def epochs(self) -> pd.DataFrame:
+        """Return one row a run, epoch and split."""
+        from archbench.frame import epochs_frame
+
+        return epochs_frame(self.records)
+
+    def summary(self) -> pd.DataFrame:
+        """Return one row a model and budget: counts, times, and accuracy over the seeds with its interval."""
+        from archbench.tables import summary
+
+        return summary(self._frame)
+
+    def overhead(self, baseline: str | None = None) -> pd.DataFrame:
+        """Return the time-overhead table against a baseline, by default the study's."""
+        from archbench.tables import overhead
+
+        return overhead(self.records, baseline or self.study.baseline)
+
+    def scatter(self, ax: Axes | None = None) -> Axes:
+        """Draw parameters against test accuracy, on `ax` if one is given."""
+        from archbench.figures import scatter
+
+        return scatter(self._frame, ax)
+
+    def curves(self, metric: str = "accuracy", ax: Axes | None = None) -> Axes:
+        """Draw `loss` or `accuracy` by epoch, on `ax` if one is given."""
+        from archbench.figures import curves
+
+        return curves(self.epochs(), metric, ax)
+
+    def write_tables(self, folder: Path | None = None) -> list[Path]:
+        """Write runs.csv, summary.csv, overhead.csv and overhead.md, by default beside the store.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        from archbench.words import overhead_markdown
+
+        overhead = self.overhead()
+        return [
+            _write(self._to(folder, "runs.csv"), lambda p: self._frame.to_csv(p, index=False)),
+            _write(self._to(folder, "summary.csv"), lambda p: self.summary().to_csv(p, index=False)),
+            _write(self._to(folder, "overhead.csv"), lambda p: overhead.to_csv(p, index=False)),
+            _write(
+                self._to(folder, "overhead.md"),
+                lambda p: p.write_text(overhead_markdown(overhead, self.records), encoding="utf-8"),
+            ),
+        ]
+
+    def write_figures(self, folder: Path | None = None) -> list[Path]:
+        """Write scatter.png, scatter.svg and curves.png, by default beside the store.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        from archbench import figures
+
+        scatter, curves = figures.scatter_figure(self._frame), figures.curves_figure(self.epochs())
+        drawn = (("scatter.png", scatter), ("scatter.svg", scatter), ("curves.png", curves))
+        return [
+            _write(self._to(folder, name), lambda p, figure=figure: figures.save(figure, p))  # type: ignore[misc]
+            for name, figure in drawn
+        ]
+
+    def _to(self, folder: Path | None, name: str) -> Path:
+        return (folder or self.folder) / name
+
+
+def _write(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a temporary file of the same suffix, then put it in the place of `path` in one step."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            temporary.chmod(0o644)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        msg = f"{path} cannot be written: {error.strerror or error}"
+        raise OutputError(msg, "Name a folder of yours with --out, or free some space.") from error
+    return path

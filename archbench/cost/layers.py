@@ -1,0 +1,103 @@
+"""A model, layer by layer: what `archbench show` prints, by the closed form of each layer."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archbench.budget import build_model
+from archbench.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from archbench.schema import SizedModel
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a network as it ran on one example.
+
+    Attributes:
+        output_shape: without the batch dimension; empty where the output is no single tensor.
+        params: its own; of a layer that runs twice they are counted at its first call.
+        macs: multiply-accumulates; None where the layer's kind has no closed form here (it counts none of them).
+        activations: output values, of convolutions and linear layers only.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    params: int
+    trainable_params: int
+    macs: int | None
+    activations: int
+
+
+def layer_table(sized: SizedModel) -> list[Layer]:
+    """Return every layer that has parameters or no children, in the order they ran, for one example in eval mode.
+
+    Raises:
+        ModelError: the model cannot be built or does not run on its own input shape.
+    """
+    import torch
+
+    import zoo
+
+    layers: list[Layer] = []
+    seen: set[int] = set()
+    try:
+        with zoo.skeletons():
+            net, example = build_model(sized).eval(), torch.empty(1, *sized.input_shape)
+            _hook(net, layers, seen)
+            net(example)
+    except Exception:  # noqa: BLE001 - a net that the meta device refuses is run for real, and speaks for itself there
+        layers.clear()
+        seen.clear()
+        net = build_model(sized).eval()
+        _hook(net, layers, seen)
+        try:
+            with torch.no_grad():
+                net(torch.zeros(1, *sized.input_shape))
+        except Exception as error:
+            msg = f"{sized.model} does not run on {'x'.join(map(str, sized.input_shape))}: {error}"
+            raise ModelError(msg, "Give the input it was made for with --input.") from error
+    return layers
+
+
+def _hook(net: nn.Module, layers: list[Layer], seen: set[int]) -> None:
+    for name, module in net.named_modules():
+        if next(module.children(), None) is None or next(module.parameters(recurse=False), None) is not None:
+
+            def note(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
+                own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
+                seen.update(id(p) for p in own)
+                macs, counted = _macs(module, inputs, output)
+                shape = tuple(output.shape[1:]) if hasattr(output, "shape") else ()
+                params, trainable = (
+                    sum(p.numel() for p in some) for some in (own, [p for p in own if p.requires_grad])
+                )
+                activations = output.numel() if counted else 0
+                kind = type(module).__name__
+                layers.append(Layer(name or kind, kind, shape, params, trainable, macs, activations))
+
+            module.register_forward_hook(note)
+
+
+def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tuple[int | None, bool]:
+    """Return a layer's multiply-accumulates for its batch of one, and whether it is a convolution or linear layer.
+
+    A convolution does kernel x in_channels / groups for each output value, a transposed one kernel x out_channels /
+    groups for each input value, a linear layer in_features for each output value.
+    """
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+    if isinstance(module, _ConvTransposeNd):
+        return inputs[0].numel() * math.prod(module.kernel_size) * module.out_channels // module.groups, True
+    if isinstance(module, _ConvNd):
+        return output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups, True
+    if isinstance(module, nn.Linear):
+        return output.numel() * module.in_features, True
+    return (0 if next(module.children(), None) is None else None), False

@@ -1,0 +1,24 @@
+"""scikit-learn's handwritten digits: 1,797 real images that come with the library, so nothing is downloaded."""
+
+from __future__ import annotations
+
+from archbench.data import Dataset, Request, register_dataset
+from archbench.data.splits import split_all
+
+
+@register_dataset(
+    "digits",
+    summary="handwritten digits of the UCI repository, embedded in scikit-learn: 1,797 images",
+    input_shape=(1, 8, 8),
+    classes=10,
+)
+def load(request: Request) -> Dataset:
+    """Load the 1x8x8 images; their 17 levels of gray are spread over 0 to 255."""
+    import torch
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = torch.from_numpy(bunch.images * (255 / 16)).round().to(torch.uint8)[:, None]
+    labels = torch.from_numpy(bunch.target).long()
+    classes = [str(name) for name in bunch.target_names]
+    return split_all(request.name, images, labels, classes, "scikit-learn's digits (UCI ML repository)")

@@ -1,0 +1,106 @@
+"""The machine, the libraries, the commit: what a result was made with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archbench.errors import InputError
+from archbench.schema import Environment
+
+if TYPE_CHECKING:
+    from archbench.schema import Device
+
+
+@lru_cache(maxsize=1)
+def capture() -> Environment:
+    """Return the environment of this process."""
+    import torch
+
+    commit, dirty = _commit()
+    return Environment(
+        machine=platform.node(),
+        os=platform.platform(),
+        cpu=_cpu(),
+        cores=usable_cores(),
+        memory_bytes=_memory_bytes(),
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        archbench=metadata.version("archbench"),
+        commit=commit,
+        dirty=dirty,
+    )
+
+
+def device_name(environment: Environment, device: Device) -> str:
+    """Return the model of the processor that a kind of device stands for."""
+    return environment.cpu if device == "cpu" else environment.gpu or "no CUDA device"
+
+
+def usable_cores() -> int:
+    """Return the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def resolve_devices(text: str) -> tuple[Device, ...]:
+    """Return the devices that `auto`, `cpu`, `cuda` or `cpu,cuda` stand for; the last is the one to train on.
+
+    `auto` is the CPU and, where there is one, the CUDA device.
+
+    Raises:
+        InputError: something else, or CUDA where there is none: nothing falls back to another device.
+    """
+    import torch
+
+    available: tuple[Device, ...] = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
+    if text == "auto":
+        return available
+    wanted = [name.strip() for name in text.lower().split(",")]
+    if not set(wanted) <= {"cpu", "cuda"} or len(set(wanted)) < len(wanted):
+        msg = f"{text!r} is not a device"
+        raise InputError(msg, "Give auto, cpu, cuda, or cpu,cuda to time on both.")
+    if "cuda" in wanted and "cuda" not in available:
+        msg = "there is no CUDA device that torch can use"
+        raise InputError(msg, "Use --device cpu, or install a torch that matches the driver.")
+    return tuple(device for device in available if device in wanted)
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return None
+
+
+def _commit() -> tuple[str | None, bool | None]:
+    """Return the commit that archbench's own source is at and whether it was changed; None for an installed package."""
+    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            ["git", *words],  # noqa: S607 - whichever git the user has
+            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+        return done.stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != here.parent:
+            return None, None
+        return git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None, None

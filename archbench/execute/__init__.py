@@ -1,0 +1,44 @@
+"""Cells -> Outcomes: where the training runs, in this process or in workers of its own."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import TYPE_CHECKING
+
+from archbench.budget import build_model
+from archbench.errors import ArchbenchError, ModelError
+from archbench.schema import Outcome
+from archbench.training import torch_threads, train
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from archbench.data import Dataset
+    from archbench.schema import Cell, Epoch
+
+
+def train_cell(cell: Cell, dataset: Dataset, on_epoch: Callable[[Epoch], None]) -> Outcome:
+    """Train one cell in this process; whatever its model raises becomes the reason of a failed outcome.
+
+    The traceback of a failure goes to standard error, which is a worker's log.
+    """
+    if cell.sized is None:
+        return Outcome("failed", error=cell.problem)
+    sized = cell.sized
+    try:
+        if dataset.sha256 != cell.data_sha256:
+            msg = f"the files of {cell.dataset} changed while the comparison ran"
+            raise ModelError(msg, "Run the command again.")
+        with torch_threads(cell.threads):
+            training = train(lambda: build_model(sized), dataset, cell.recipe, cell.device, on_epoch)
+    except MemoryError as error:
+        return Outcome("oom", error=f"out of memory: {error}")
+    except Exception as error:  # noqa: BLE001 - a model may raise anything, and the other cells go on
+        traceback.print_exc(file=sys.stderr)
+        reason = str(error) if isinstance(error, ArchbenchError) else f"{type(error).__name__}: {error}"
+        oom = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
+        return Outcome("oom" if oom else "failed", error=reason.partition("\n")[0][:500])
+    if training.diverged_epoch is not None:
+        return Outcome("diverged", training, f"the loss is not finite in epoch {training.diverged_epoch}")
+    return Outcome("done", training)

@@ -1,0 +1,217 @@
+"""Figures: each takes a frame and an axes and returns the axes, so that it can stand in a figure of the user's own."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from archbench import stats
+from archbench.units import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
+DODGE = 7.0  # points between families that have the same size
+LABEL_SIZE = 9.0  # points
+LABEL_GAP = 1.3  # least distance of two labels, in their own height
+COLUMNS = 4  # panels side by side in the figure of curves
+
+
+def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw parameters (actual, log axis) against test accuracy: every seed, and the mean with its 95 % interval.
+
+    Families at the same size are drawn a few points beside each other, so that no interval hides another.
+
+    Args:
+        frame: one row a run (`archbench.frame.runs_frame`); runs that are not done are left out.
+        ax: where; by default new axes.
+    """
+    from matplotlib.ticker import PercentFormatter
+    from matplotlib.transforms import offset_copy
+
+    ax = ax or _new_axes()
+    done = frame[frame["status"] == "done"]
+    groups = list(done.groupby("model", sort=False))
+    ax.set_xscale("log")
+    ax.set(xlabel="parameters", ylabel="test accuracy")
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    ends = []
+    for index, ((model, group), color) in enumerate(zip(groups, _colors(len(groups)), strict=True)):
+        marker = MARKERS[index % len(MARKERS)]
+        aside = offset_copy(
+            ax.transData, ax.get_figure(root=True), x=DODGE * (index - (len(groups) - 1) / 2), units="points"
+        )
+        ax.plot(
+            group["params"], group["test_accuracy"], marker, color=color, markersize=4, alpha=0.5,
+            markeredgewidth=0, transform=aside,
+        )  # fmt: skip
+        points = [
+            (int(seeds["params"].iloc[0]), stats.mean(seeds["test_accuracy"].tolist()))
+            for _, seeds in group.groupby("params")
+        ]
+        xs, ys = [params for params, _ in points], [mean.value for _, mean in points if mean]
+        half = [mean.half_width or 0.0 for _, mean in points if mean]
+        ax.errorbar(
+            xs, ys, yerr=half, color=color, marker=marker, markersize=7, linewidth=1.5, elinewidth=1.2, capsize=3,
+            transform=aside,
+        )  # fmt: skip
+        ends.append((str(model), xs[-1], ys[-1], color))
+    # Shifted artists do not tell the axes how far they reach.
+    ax.update_datalim([(x, y) for _, group in groups for x, y in _reach(group)])
+    ax.margins(x=0.1)
+    ax.autoscale_view()
+    _parameter_ticks(ax)
+    _label_ends(ax, ends)
+    return ax
+
+
+def curves(epochs: pd.DataFrame, metric: str = "accuracy", ax: Axes | None = None) -> Axes:
+    """Draw a metric by epoch: the mean over seeds and the range of them, train dashed and validation solid.
+
+    Args:
+        epochs: one row a run, epoch and split (`archbench.frame.epochs_frame`).
+        metric: `loss`, `accuracy` or `topk`.
+        ax: where; by default new axes.
+    """
+    import seaborn as sns
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    ax = ax or _new_axes()
+    models = list(epochs["model"].unique())
+    sns.lineplot(
+        epochs, x="epoch", y=metric, hue="model", style="split", hue_order=models,
+        palette=_colors(len(models)), style_order=["validation", "train"],
+        errorbar=("pi", 100), linewidth=1.3, ax=ax,
+    )  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if metric != "loss":
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    return ax
+
+
+def scatter_figure(frame: pd.DataFrame) -> Figure:
+    """Return the scatter as a figure of its own, with a caption that says what it shows."""
+    with _style():
+        figure = _figure(7.0, 4.6)
+        ax = scatter(frame, figure.add_subplot())
+        done = frame[frame["status"] == "done"]
+        lost = len(frame) - len(done)
+        runs = done.groupby(["model", "params"]).size()
+        seeds = f"{runs.min()}" if len(runs) and runs.min() == runs.max() else "1 or more"
+        data = ", ".join(frame["dataset"].unique()) if len(frame) else ""
+        interval = "mean ± 95 % t-interval" if len(runs) and runs.max() > 1 else "one run a point, so no interval"
+        caption = f"{data}; {interval}, {seeds} seed{'' if seeds == '1' else 's'} a point"
+        ax.set_title(caption + (f"; {lost} of {len(frame)} runs failed or diverged" if lost else ""), fontsize=9)
+        return figure
+
+
+def curves_figure(epochs: pd.DataFrame) -> Figure:
+    """Return loss above accuracy by epoch, a column a budget."""
+    budgets = list(epochs["budget"].drop_duplicates().sort_values())
+    with _style():
+        rows = 2 * max(1, -(-len(budgets) // COLUMNS))
+        columns = max(1, min(len(budgets), COLUMNS))
+        figure = _figure(3.2 * columns + 1.6, 2.3 * rows)
+        axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=False)
+        for index, budget in enumerate(budgets):
+            own = epochs["budget"].isna() if _missing(budget) else epochs["budget"] == budget
+            for offset, metric in enumerate(("loss", "accuracy")):
+                ax = curves(epochs[own], metric, axes[2 * (index // COLUMNS) + offset, index % COLUMNS])
+                handles, names = ax.get_legend_handles_labels()
+                if (legend := ax.get_legend()) is not None:
+                    legend.remove()
+                ax.set_ylabel(metric if index % COLUMNS == 0 else "")
+                if metric == "loss":
+                    ax.set_title("own size" if _missing(budget) else f"{compact(int(budget))} parameters", fontsize=9)
+        for ax in axes.flat:
+            ax.set_visible(ax.has_data())
+        if budgets:
+            figure.legend(handles, names, loc="outside right upper", fontsize=8, frameon=False)
+        return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure in the format of the path's suffix; the same figure gives the same bytes."""
+    with _style():
+        figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _missing(budget: Any) -> bool:
+    import pandas as pd
+
+    return bool(pd.isna(budget))
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    import matplotlib as mpl
+    import seaborn as sns
+
+    with sns.axes_style("whitegrid"), mpl.rc_context({"svg.hashsalt": "archbench", "svg.fonttype": "none"}):
+        yield
+
+
+def _figure(width: float, height: float) -> Figure:
+    """Return a figure (inches) of its own, outside pyplot's list of open ones."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _new_axes() -> Axes:
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(layout="constrained")[1]
+
+
+def _colors(count: int) -> list[Any]:
+    import seaborn as sns
+
+    return list(sns.color_palette("colorblind", count))
+
+
+def _reach(group: pd.DataFrame) -> Iterator[tuple[float, float]]:
+    """Yield the corners that a family's points and intervals span."""
+    for params, seeds in group.groupby("params"):
+        values = seeds["test_accuracy"].tolist()
+        mean = stats.mean(values)
+        bounds = [bound for bound in (mean and mean.low, mean and mean.high) if bound is not None]
+        yield from ((float(str(params)), y) for y in [*values, *bounds])
+
+
+def _parameter_ticks(ax: Axes) -> None:
+    """Label 1, 2 and 5 of each decade; where that leaves fewer than two labels, the ends of the axis."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+
+    low, high = ax.get_xlim()
+    locator = LogLocator(10, subs=(1.0, 2.0, 5.0))
+    shown = [tick for tick in locator.tick_values(low, high) if low <= tick <= high]
+    ax.xaxis.set_major_locator(locator if len(shown) > 1 else FixedLocator(sorted({*shown, *ax.dataLim.intervalx})))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: compact(round(float(f"{value:.3g}")))))
+
+
+def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None:
+    """Write each family's name beside its last point, above the one below it, and make room for the longest."""
+    figure = ax.figure
+    height = LABEL_GAP * LABEL_SIZE * figure.dpi / 72
+    lowest = -float("inf")
+    for name, x, y, color in sorted(ends, key=lambda end: end[2]):
+        at = ax.transData.transform((x, y))[1]
+        placed = max(at, lowest + height)
+        lowest = placed
+        ax.annotate(
+            name, (x, y), xytext=(DODGE * len(ends) / 2 + 8, (placed - at) * 72 / figure.dpi),
+            textcoords="offset points", va="center", color=color, fontsize=LABEL_SIZE, fontweight="bold",
+        )  # fmt: skip
+    if ends:
+        low, high = ax.get_xlim()
+        longest = max(len(name) for name, *_ in ends) * 0.7 * LABEL_SIZE + 12  # points: a letter is 0.7 of its size
+        width = ax.get_window_extent().width * 72 / figure.dpi
+        ax.set_xlim(low, high * (high / low) ** (longest / max(width - longest, 1)))

@@ -1,0 +1,126 @@
+"""Records -> tidy DataFrame. Missing is an empty cell, never 0; fractions are fractions, microseconds microseconds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archbench import stats
+from archbench.schema import SPLITS_OF_AN_EPOCH
+from archbench.units import options, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from archbench.schema import Metrics, Record
+
+INTEGERS = (
+    "budget", "params", "classes", "seed", "batch_size", "epochs", "epochs_done", "k", "trainable_params", "buffers",
+    "macs", "flops", "activations", "diverged_epoch", "test_images",
+)  # fmt: skip
+
+
+def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
+    """Return one row a run.
+
+    Columns: what was run (`model`, `budget`, `seed`, ...), its cost (`params`, `macs`, each counter's own figure as
+    `macs_fvcore` or `flops_torch`), its times (`train_step_us_cpu` with `_low` and `_high`, `train_us_per_sample_cpu`,
+    `infer_...`), its accuracy, `status`, `error`, and where it was run.
+    """
+    import pandas as pd
+
+    frame = pd.DataFrame([_row(record) for record in records])
+    counts = [column for column in frame.columns if str(column).startswith(("macs_", "flops_"))]
+    for column in frame.columns.intersection([*INTEGERS, *counts]):
+        frame[column] = frame[column].astype("Int64")
+    return frame
+
+
+def _row(record: Record) -> dict[str, Any]:
+    cell, sized, cost, training = record.cell, record.cell.sized, record.cost, record.training
+    recipe, environment = cell.recipe, record.environment
+    row: dict[str, Any] = {
+        "model": cell.model,
+        "family": sized.family if sized else None,
+        "budget": cell.budget.target if cell.budget else None,
+        "params": sized.params if sized else None,
+        "rel_error": sized.rel_error if sized else None,
+        "seed": recipe.seed,
+        "status": record.status,
+        "options": options(sized.options) if sized else None,
+        "dataset": cell.dataset,
+        "input": shape(sized.input_shape) if sized else None,
+        "classes": sized.classes if sized else None,
+    }
+    row |= {
+        "trainable_params": cost and cost.trainable_params,
+        "buffers": cost and cost.buffers,
+        "macs": cost and cost.macs,
+        "flops": cost and cost.macs and 2 * cost.macs,
+        "activations": cost and cost.activations,
+    }
+    row |= {f"{count.unit}_{count.counter}": count.value for count in (cost.counters if cost else ())}
+    for timing in record.timings:
+        step = stats.step_us(timing)
+        name = f"{timing.mode}_step_us_{timing.device}"
+        row |= {name: step.value, f"{name}_low": step.low, f"{name}_high": step.high}
+        row[f"{timing.mode}_us_per_sample_{timing.device}"] = step.value / timing.batch_size
+        row[f"{timing.mode}_unstable_{timing.device}"] = stats.instability(timing)
+    epochs = training.epochs if training else ()
+    last = epochs[-1] if epochs else None
+    for split in SPLITS_OF_AN_EPOCH:
+        row |= _metrics(split, getattr(last, split) if last else None)
+    row |= _metrics("test", training.test if training else None)
+    row |= {
+        "k": training and training.k,
+        "epochs_done": len(epochs) if training else None,
+        "diverged_epoch": training and training.diverged_epoch,
+        "train_seconds": sum(epoch.train_seconds for epoch in epochs) if epochs else None,
+        "error": record.error,
+        "optimizer": recipe.optimizer,
+        "lr": recipe.lr,
+        "schedule": recipe.schedule,
+        "batch_size": recipe.batch_size,
+        "epochs": recipe.epochs,
+        "weight_decay": recipe.weight_decay,
+        "label_smoothing": recipe.label_smoothing,
+        "augment": "+".join(recipe.augment),
+        "precision": recipe.precision,
+        "device": cell.device,
+        "threads": cell.threads,
+        "device_name": cell.device_name,
+        "machine": environment.machine,
+        "cores": environment.cores,
+        "python": environment.python,
+        "torch": environment.torch,
+        "archbench": environment.archbench,
+        "commit": environment.commit,
+        "dirty": environment.dirty,
+        "finished_at": record.finished_at,
+        "key": cell.key,
+    }
+    return row
+
+
+def _metrics(split: str, metrics: Metrics | None) -> dict[str, float | None]:
+    values = (metrics.loss, metrics.top1, metrics.topk) if metrics else (None, None, None)
+    return {f"{split}_{name}": value for name, value in zip(("loss", "accuracy", "topk"), values, strict=True)}
+
+
+def epochs_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """Return a row a run, epoch and split: `model`, `budget`, `seed`, `epoch`, `split`, `loss`, `accuracy`, `topk`."""
+    import pandas as pd
+
+    columns = ["model", "budget", "seed", "epoch", "split", "loss", "accuracy", "topk"]
+    rows = [
+        (
+            record.cell.model, record.cell.budget.target if record.cell.budget else None, record.cell.recipe.seed,
+            epoch.epoch, split, metrics.loss, metrics.top1, metrics.topk,
+        )
+        for record in records if record.training
+        for epoch in record.training.epochs
+        for split in SPLITS_OF_AN_EPOCH
+        for metrics in [getattr(epoch, split)]
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=columns).astype({"budget": "Int64"})

@@ -1,0 +1,125 @@
+"""Study -> cells: the data loaded, every model sized, every run laid out before one of them runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from archbench.budget import find_spec, size_model
+from archbench.data import load_dataset
+from archbench.environment import capture, device_name
+from archbench.errors import InputError, ModelError
+from archbench.schema import Budget, Cell, Progress, SizedModel, Study
+from archbench.units import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from archbench.data import Dataset
+    from archbench.schema import Environment
+
+    Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study resolved: its data, its cells in order, and the distinct models among them."""
+
+    study: Study
+    dataset: Dataset
+    environment: Environment
+    cells: tuple[Cell, ...]
+
+    @property
+    def sized(self) -> dict[str, SizedModel]:
+        """The models that could be built, by their key."""
+        return {cell.sized.key: cell.sized for cell in self.cells if cell.sized is not None}
+
+
+def silent(_: Progress) -> None:
+    """Show nothing."""
+
+
+def make_plan(study: Study, report: Report = silent) -> Plan:
+    """Load the data, size every model, and lay out the cells: study -> cells.
+
+    Raises:
+        InputError: an unknown model, data set or baseline, or nothing to compare.
+        DataError: the data is missing or malformed.
+    """
+    for model in study.models:
+        find_spec_or_problem(model)
+    if not study.models:
+        msg = "no model is named"
+        raise InputError(msg, "Name at least one; `archbench list` shows them.")
+    if len(set(study.models)) < len(study.models):
+        msg = f"a model is named twice: {', '.join(study.models)}"
+        raise InputError(msg, "Name each model once.")
+    if study.baseline is not None and study.baseline not in study.models:
+        msg = f"the baseline {study.baseline!r} is not among the compared models"
+        raise InputError(msg, f"Name one of {', '.join(study.models)}.")
+    dataset = load_dataset(study.dataset, study.data_root, download=study.download)
+    environment = capture()
+    wanted: list[tuple[str, Budget | None]] = []
+    for model in study.models:
+        budgets = [Budget(target) for target in study.budgets] if _scalable(model) else []
+        wanted += [(model, budget) for budget in budgets] or [(model, None)]
+    cells: list[Cell] = []
+    for done, (model, budget) in enumerate(wanted, start=1):
+        sized, problem = None, None
+        try:
+            sized = size_model(model, budget, dataset.input_shape, len(dataset.classes))
+        except ModelError as error:
+            problem = str(error)
+        detail = problem or ""
+        if sized is not None and not sized.within_budget and budget is not None:
+            detail = (
+                f"{model} cannot be sized to {compact(budget.target)} here: the nearest has {compact(sized.params)} "
+                "parameters; choose another budget"
+            )
+        report(Progress("size", label(model, budget), done, len(wanted), detail, finished=True))
+        cells += [
+            Cell(
+                model, budget, study.dataset, dataset.sha256, replace(study.recipe, seed=seed), study.device,
+                device_name(environment, study.device), study.threads, environment.torch, sized, problem,
+            )
+            for seed in study.seeds
+        ]  # fmt: skip
+    return Plan(study, dataset, environment, tuple(cells))
+
+
+def planned(plan: Plan, done: Collection[str]) -> list[dict[str, Any]]:
+    """Return a row a cell for people and programs: what it resolves to, and whether its key is among the `done`."""
+    return [
+        {
+            "model": cell.model,
+            "budget": cell.budget.target if cell.budget else None,
+            "seed": cell.recipe.seed,
+            "params": cell.sized.params if cell.sized else None,
+            "rel_error": cell.sized.rel_error if cell.sized else None,
+            "width": cell.sized.width if cell.sized else None,
+            "options": cell.sized.options if cell.sized else None,
+            "done": cell.key in done,
+            "problem": cell.problem,
+            "key": cell.key,
+        }
+        for cell in plan.cells
+    ]
+
+
+def label(model: str, budget: Budget | None) -> str:
+    """Return `cnn@30k`, or `cnn` where there is no budget."""
+    return model if budget is None else f"{model}@{compact(budget.target)}"
+
+
+def find_spec_or_problem(model: str) -> str | None:
+    """Return why a `module:attribute` cannot be had, or None; an unknown name raises InputError at once."""
+    try:
+        find_spec(model)
+    except ModelError as error:
+        return str(error)
+    return None
+
+
+def _scalable(model: str) -> bool:
+    return find_spec_or_problem(model) is not None or find_spec(model).scalable

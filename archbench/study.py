@@ -1,0 +1,157 @@
+"""What users write -> Study: names, texts and numbers checked and resolved, for the command line and Python alike."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+
+from archbench.environment import resolve_devices, usable_cores
+from archbench.errors import InputError
+from archbench.schema import Recipe, Study
+from archbench.units import grouped, parse_count, parse_counts, parse_seeds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+RESULTS = Path("results")
+DEFAULT_LR = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05}
+AUGMENTATIONS = ("flip", "shift")
+
+
+def make_study(
+    models: Sequence[str],
+    budgets: Sequence[str | int] | str = (),
+    *,
+    seeds: int | str | Sequence[int] = 3,
+    dataset: str = "digits",
+    data_root: str | Path | None = None,
+    download: bool = False,
+    epochs: int = Recipe.epochs,
+    batch_size: int = Recipe.batch_size,
+    lr: float | None = None,
+    optimizer: str = Recipe.optimizer,
+    schedule: str = Recipe.schedule,
+    weight_decay: float = Recipe.weight_decay,
+    label_smoothing: float = Recipe.label_smoothing,
+    augment: str | Sequence[str] = (),
+    precision: str = Recipe.precision,
+    device: str = "auto",
+    threads: int = 1,
+    baseline: str | None = None,
+    plugins: Sequence[str] = (),
+) -> Study:
+    """Return a study from what a user gave.
+
+    Args:
+        models: names of the zoo or `module:attribute`.
+        budgets: parameters, as `"30k,200k"`, `["30k", "200k"]` or `[30_000, 200_000]`.
+        seeds: how many, or which (`"0,7,42"`, `[0, 7, 42]`).
+        dataset: a data set's name.
+        data_root: the folder of data sets.
+        download: whether missing data may be downloaded.
+        epochs: passes over the training data.
+        batch_size: samples a step, in training and in timing.
+        lr: learning rate; by default 3e-3 for Adam and AdamW, 0.05 for SGD.
+        optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
+        schedule: `cosine`, `constant` or `step`.
+        weight_decay: of the optimizer.
+        label_smoothing: of the cross-entropy.
+        augment: `flip`, `shift`, or both.
+        precision: `fp32` or `bf16` (autocast).
+        device: `auto`, `cpu`, `cuda`, or `cpu,cuda` to time on both and train on CUDA.
+        threads: torch's intra-op threads, in timing and in each training process.
+        baseline: the model that overheads are relative to.
+        plugins: modules that register models.
+
+    Raises:
+        InputError: a value that is not accepted.
+    """
+    if isinstance(budgets, str):
+        budgets = parse_counts(budgets)
+    targets = tuple(parse_count(str(budget)) for budget in budgets)
+    for target in targets:
+        if targets.count(target) > 1:
+            msg = f"the budget {grouped(target)} is given twice"
+            raise InputError(msg, "Name each budget once.")
+    augmentations = tuple(augment.split("+")) if isinstance(augment, str) and augment else tuple(augment)
+    recipe = Recipe(
+        optimizer=_one_of("optimizer", optimizer, Recipe),
+        lr=_number("learning rate", DEFAULT_LR.get(optimizer, 0.0) if lr is None else lr, above=0),
+        schedule=_one_of("schedule", schedule, Recipe),
+        batch_size=_whole("batch size", batch_size, 2, 65_536),
+        epochs=_whole("epochs", epochs, 1, 100_000),
+        weight_decay=_number("weight decay", weight_decay, least=0),
+        label_smoothing=_number("label smoothing", label_smoothing, least=0, below=1),
+        augment=_augmentations(augmentations),  # type: ignore[arg-type]
+        precision=_one_of("precision", precision, Recipe),
+    )
+    devices = resolve_devices(device)
+    return Study(
+        models=tuple(models),
+        budgets=targets,
+        seeds=parse_seeds(",".join(map(str, seeds)) + ",")
+        if isinstance(seeds, (list, tuple))
+        else parse_seeds(str(seeds)),
+        dataset=dataset,
+        data_root=None if data_root is None else str(data_root),
+        download=download,
+        recipe=recipe,
+        device=devices[-1],
+        timing_devices=devices,
+        threads=_whole("threads", threads, 1, max(usable_cores(), 1)),
+        baseline=baseline,
+        plugins=tuple(plugins),
+    )
+
+
+def results_folder(dataset: str, name: str | None = None, out: str | Path | None = None) -> Path:
+    """Return where a run's files go: `out`, else results/<name>, else results/<data set>.
+
+    Raises:
+        InputError: a name that would leave the folder `results`.
+    """
+    if out is not None:
+        return Path(out)
+    if name is None:
+        base, _, argument = dataset.partition(":")
+        name = f"{base}-{Path(argument).resolve().name}" if argument else base
+        name = re.sub(r"[^\w.-]+", "_", name)
+    if not re.fullmatch(r"[\w][\w .+=@-]{0,99}", name):
+        msg = f"{name[:40]!r} is no name for a run"
+        raise InputError(msg, "Use letters, digits, spaces and . _ - + = @, 100 at most; --out names any folder.")
+    return RESULTS / name
+
+
+def _one_of(what: str, value: str, holder: type) -> Any:
+    accepted = get_args(get_type_hints(holder)[what])
+    if value not in accepted:
+        msg = f"{value!r} is no {what}"
+        raise InputError(msg, f"Give one of {', '.join(accepted)}.")
+    return value
+
+
+def _whole(what: str, value: int, least: int, most: int) -> int:
+    if not least <= value <= most:
+        msg = f"{what}: {value} is not accepted"
+        raise InputError(msg, f"Give a whole number from {least:,} to {most:,}.")
+    return int(value)
+
+
+def _number(
+    what: str, value: float, *, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
+) -> float:
+    if not (math.isfinite(value) and value >= least and above < value < below):
+        msg = f"{what}: {value} is not accepted"
+        bounds = [f"above {above:g}"] * (above > -math.inf) + [f"at least {least:g}"] * (least > -math.inf)
+        raise InputError(msg, f"Give a number {' and '.join(bounds + [f'below {below:g}'] * (below < math.inf))}.")
+    return float(value)
+
+
+def _augmentations(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in AUGMENTATIONS or names.count(name) > 1:
+            msg = f"{'+'.join(names)!r} is no augmentation"
+            raise InputError(msg, f"Give {' or '.join(AUGMENTATIONS)}, or both as {'+'.join(AUGMENTATIONS)}.")
+    return tuple(sorted(names))

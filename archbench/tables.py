@@ -1,0 +1,134 @@
+"""Frames of numbers: the summary and the time-overhead table, as they are written to CSV."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from archbench import stats
+from archbench.units import compact
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from archbench.schema import Mode, Record, Timing
+
+MODES: tuple[Mode, ...] = ("train", "infer")
+DEVICES = ("cpu", "cuda")
+CONSTANT = (
+    "params", "rel_error", "trainable_params", "buffers", "macs", "flops", "activations", "options", "k",
+)  # fmt: skip
+
+
+def summary(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return one row a model and budget, from one row a run.
+
+    `n` runs went into `test_accuracy` (mean over seeds with its 95 % t-interval as `_low` and `_high`, which one run
+    does not have); `not_done` says how many others there are by status.
+    """
+    import pandas as pd
+
+    rows = []
+    times = [c for c in frame.columns if "_us_" in c]
+    for (model, budget), group in frame.groupby(["model", "budget"], sort=False, dropna=False):
+        first = group.iloc[0]
+        done = group[group["status"] == "done"]
+        accuracy = stats.mean(done["test_accuracy"].dropna().tolist())
+        others = group.loc[group["status"] != "done", "status"].value_counts()
+        row = {"model": model, "family": first["family"], "budget": budget}
+        row |= {name: first[name] for name in CONSTANT if name in frame}
+        row |= {"n": len(done), "not_done": ", ".join(f"{count} {status}" for status, count in others.items()) or None}
+        row |= _estimate("test_accuracy", accuracy)
+        for name in ("test_topk", "test_loss", "validation_accuracy", "train_accuracy", "train_seconds"):
+            row[name] = done[name].mean() if len(done) else None
+        row |= {name: first[name] for name in times}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    return table.astype(dict.fromkeys(table.columns.intersection(["budget", "params", "macs", "flops"]), "Int64"))
+
+
+def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataFrame:
+    """Return one row a model and budget: what it costs as values and as ratios to the baseline.
+
+    A model is set against the baseline of its own budget; where one of the two has a single size, against the baseline
+    that is nearest in parameters. Ratios of time are medians over rounds in which both were timed side by side, with
+    their 95 % interval; accuracy differences are in points, paired by seed, with their 95 % t-interval.
+    """
+    import pandas as pd
+
+    if not records:
+        return pd.DataFrame()
+    baseline = baseline or records[0].cell.model
+    groups: dict[tuple[str, int | None], list[Record]] = {}
+    for record in records:
+        budget = record.cell.budget.target if record.cell.budget else None
+        groups.setdefault((record.cell.model, budget), []).append(record)
+    bases = {key: group for key, group in groups.items() if key[0] == baseline and group[0].cell.sized is not None}
+    rows = []
+    for (model, budget), group in groups.items():
+        base = bases.get((baseline, budget)) or _nearest(group, list(bases.values()))
+        rows.append({"model": model, "budget": budget, "baseline": name_of(base), **_compare(group, base)})
+    table = pd.DataFrame(rows)
+    return table.astype(dict.fromkeys(table.columns.intersection(["budget", "params", "macs"]), "Int64"))
+
+
+def _nearest(group: Sequence[Record], bases: Sequence[list[Record]]) -> list[Record] | None:
+    sized = group[0].cell.sized
+    if sized is None or not bases:
+        return None
+    return min(bases, key=lambda b: abs(math.log(b[0].cell.sized.params / sized.params)) if b[0].cell.sized else 0.0)
+
+
+def name_of(group: Sequence[Record] | None) -> str | None:
+    """Return `cnn@30k` for the records of one model and budget; None for none."""
+    if not group:
+        return None
+    cell = group[0].cell
+    return cell.model if cell.budget is None else f"{cell.model}@{compact(cell.budget.target)}"
+
+
+def _compare(group: Sequence[Record], base: Sequence[Record] | None) -> dict[str, Any]:
+    first = group[0]
+    other = base[0] if base else None
+    row: dict[str, Any] = {}
+    for name in ("params", "macs"):
+        value = getattr(first.cost, name, None)
+        reference = getattr(other.cost, name, None) if other else None
+        row |= {name: value, f"{name}_ratio": value / reference if value and reference else None}
+    mine, theirs = _timings(first), _timings(other)
+    for device in DEVICES:
+        for mode in MODES:
+            timing, against = mine.get((device, mode)), theirs.get((device, mode))
+            if timing is not None:
+                row[f"{mode}_step_us_{device}"] = stats.step_us(timing).value
+                row |= _estimate(
+                    f"{mode}_ratio_{device}", stats.step_ratio(timing, against) if against is not None else None
+                )
+    accuracy, reference = _accuracy(group), _accuracy(base or ())
+    row |= _estimate("test_accuracy", stats.mean(list(accuracy.values())))
+    difference = stats.paired_difference(accuracy, reference) if base and group is not base else None
+    row |= _estimate("accuracy_points", difference, scale=100)
+    return row
+
+
+def _timings(record: Record | None) -> Mapping[tuple[str, str], Timing]:
+    return {} if record is None else {(timing.device, timing.mode): timing for timing in record.timings}
+
+
+def _accuracy(group: Sequence[Record]) -> dict[int, float]:
+    """Return test accuracy by seed, of the runs that are done."""
+    return {
+        r.cell.recipe.seed: r.training.test.top1
+        for r in group
+        if r.status == "done" and r.training and r.training.test and r.training.test.top1 is not None
+    }
+
+
+def _estimate(name: str, estimate: stats.Estimate | None, scale: float = 1.0) -> dict[str, float | None]:
+    values = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
+    return {
+        f"{name}{suffix}": None if value is None else value * scale
+        for suffix, value in zip(("", "_low", "_high"), values, strict=True)
+    }

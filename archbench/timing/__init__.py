@@ -1,0 +1,109 @@
+"""SizedModels -> Timings: training and inference steps of all compared models, side by side, on resident batches."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from archbench.budget import build_model
+from archbench.environment import device_name
+from archbench.schema import Timing
+from archbench.timing.clock import clock_for
+from archbench.timing.protocol import Protocol, interleave
+from archbench.training import autocast, make_optimizer, resident, torch_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from archbench.schema import Device, Environment, Mode, Recipe, SizedModel
+    from archbench.timing.clock import Clock
+
+MODES: tuple[Mode, ...] = ("train", "infer")
+
+
+def time_models(
+    models: Sequence[SizedModel],
+    images: Tensor,
+    recipe: Recipe,
+    device: Device,
+    threads: int,
+    environment: Environment,
+    *,
+    protocol: Protocol | None = None,
+    clock: Clock | None = None,
+    on_round: Callable[[int, int], None] = lambda done, total: None,
+    on_problem: Callable[[str], None] = lambda problem: None,
+) -> list[Timing]:
+    """Time the training step and the inference step of every model, interleaved.
+
+    A training step is zero grad, forward, loss, backward and optimizer step; an inference step is a forward pass in
+    inference mode and eval mode.
+
+    Args:
+        models: what is compared.
+        images: a normalised batch (N, C, H, W); it is made resident on the device.
+        recipe: gives the optimizer, the batch size and the precision.
+        device: where.
+        threads: intra-op threads of torch on the CPU.
+        environment: names the device.
+        protocol: how long and how often.
+        clock: by default the device's.
+        on_round: is told (rounds done, rounds planned).
+        on_problem: is told of each model that fails; it is left out.
+
+    Returns:
+        One timing a model and mode, all of one session.
+    """
+    protocol = protocol or Protocol()
+    steps: dict[tuple[str, Mode], Callable[[], None]] = {}
+    with torch_threads(threads):
+        for sized in models:
+            for mode in MODES:
+                try:
+                    step = _step(sized, mode, images, recipe, device)
+                    step()
+                except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are timed
+                    on_problem(f"{sized.model} cannot be timed ({mode}, {device}): {type(error).__name__}: {error}")
+                else:
+                    steps[sized.key, mode] = step
+        samples = interleave(steps, clock or clock_for(device), protocol, on_round)
+    session = uuid.uuid4().hex
+    return [
+        Timing(
+            sized_key=key, device=device, device_name=device_name(environment, device), precision=recipe.precision,
+            mode=mode, batch_size=recipe.batch_size, threads=threads, samples_us=measured.values_us,
+            steps_per_sample=measured.steps, session=session, optimizer=recipe.optimizer,
+            torch=environment.torch,
+        )
+        for (key, mode), measured in samples.items()
+    ]  # fmt: skip
+
+
+def _step(sized: SizedModel, mode: Mode, images: Tensor, recipe: Recipe, device: Device) -> Callable[[], None]:
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    torch.manual_seed(0)
+    net = resident(build_model(sized), device).train(mode == "train")
+    batch = images.to(device)
+    if mode == "infer":
+
+        def infer() -> None:
+            with torch.inference_mode(), autocast(device, recipe.precision):
+                net(batch)
+
+        return infer
+
+    labels = torch.arange(len(batch), device=device) % sized.classes
+    optimizer = make_optimizer(net, recipe)
+
+    def train() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(device, recipe.precision):
+            loss = cross_entropy(net(batch), labels)
+        loss.backward()
+        optimizer.step()
+
+    return train

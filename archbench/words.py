@@ -1,0 +1,234 @@
+"""Tables as people read them: frames of formatted words, for the terminal and for Markdown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archbench import stats
+from archbench.tables import DEVICES, MODES, name_of
+from archbench.units import compact, grouped, micros, options, percent, ratio, shape, short, with_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from archbench.catalog import ListedDataset, ListedModel
+    from archbench.cost.layers import Layer
+    from archbench.schema import Cost, Record, SizedModel
+
+
+def summary_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the summary as people read it: few columns, formatted, narrow enough for a terminal."""
+    import pandas as pd
+
+    words = []
+    for row in _rows(table):
+        note = row["not_done"] or ""
+        line = {
+            "model": row["model"],
+            "budget": compact(row["budget"]) if row["budget"] is not None else "",
+            "params": grouped(row["params"]) if row["params"] is not None else "",
+            "off": percent(row["rel_error"]),
+            "MACs": short(row["macs"]) if row["macs"] is not None else "",
+            "test accuracy, %": with_interval(row["test_accuracy"], _half(row, "test_accuracy"), 100) or note,
+            "n": str(row["n"]) + (f" ({note})" if note and row["n"] else ""),
+        }
+        for device in DEVICES:
+            for mode in MODES:
+                if f"{mode}_step_us_{device}" in table:
+                    line[_heading(mode, device, table)] = micros(row[f"{mode}_step_us_{device}"])
+        words.append(line)
+    return pd.DataFrame(words)
+
+
+def overhead_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the overhead table as people read it; a ratio whose interval holds 1 is a tie."""
+    import pandas as pd
+
+    words = []
+    for row in _rows(table):
+        line = {
+            "model": row["model"],
+            "budget": compact(row["budget"]) if row["budget"] is not None else "",
+            "params": grouped(row["params"]) if row["params"] is not None else "",
+            "MACs": f"{short(row['macs'])} ({ratio(row['macs_ratio'])})" if row["macs_ratio"] is not None else "",
+        }
+        for device in DEVICES:
+            for mode in MODES:
+                name = f"{mode}_ratio_{device}"
+                if name in table:
+                    heading = _heading(mode, device, table)
+                    line[heading] = micros(row[f"{mode}_step_us_{device}"])
+                    line[f"{heading}, ratio"] = _ratio_words(row, name)
+        points = with_interval(row["accuracy_points"], _half(row, "accuracy_points"), sign=True)
+        line["accuracy, points"] = points or ("baseline" if _is_baseline(row) else "")
+        words.append(line)
+    return pd.DataFrame(words)
+
+
+def epochs_words(epochs: pd.DataFrame) -> pd.DataFrame:
+    """Return one run's epochs as people read them, both splits in a row."""
+    import pandas as pd
+
+    words = []
+    for number, group in epochs.groupby("epoch"):
+        splits = {row["split"]: row for row in _rows(group)}
+        line = {"epoch": str(number)}
+        for split, row in splits.items():
+            line[f"{split} loss"] = "" if row["loss"] is None else f"{row['loss']:.4f}"
+            line[f"{split} accuracy"] = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
+        words.append(line)
+    return pd.DataFrame(words)
+
+
+def layers_words(layers: Sequence[Layer]) -> pd.DataFrame:
+    """Return a layer table as people read it, with its totals in the last row."""
+    import pandas as pd
+
+    words = [
+        {
+            "layer": layer.name,
+            "kind": layer.kind,
+            "output": shape(layer.output_shape),
+            "params": grouped(layer.params),
+            "trainable": _trainable(layer.params, layer.trainable_params),
+            "MACs": "" if layer.macs is None else grouped(layer.macs),
+        }
+        for layer in layers
+    ]
+    params, trainable = sum(layer.params for layer in layers), sum(layer.trainable_params for layer in layers)
+    macs = sum(layer.macs or 0 for layer in layers)
+    total = ("total", "", "", grouped(params), grouped(trainable), grouped(macs))
+    return pd.DataFrame([*words, dict(zip(words[0], total, strict=True))] if words else [])
+
+
+def _trainable(params: int, trainable: int) -> str:
+    if params == 0:
+        return ""
+    return "yes" if trainable == params else "no" if trainable == 0 else grouped(trainable)
+
+
+def models_words(rows: Sequence[ListedModel]) -> pd.DataFrame:
+    """Return the list of models as people read it."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "model": row.model, "family": row.family, "scales": "yes" if row.scalable else "fixed",
+            "params": "" if row.params is None else grouped(row.params), "what it is": row.summary,
+        }
+        for row in rows
+    ])  # fmt: skip
+
+
+def datasets_words(rows: Sequence[ListedDataset]) -> pd.DataFrame:
+    """Return the list of data sets as people read it."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "data set": row.dataset, "input": "" if row.input is None else shape(row.input),
+            "classes": "" if row.classes is None else str(row.classes),
+            "train / validation / test": " / ".join(map(grouped, row.images.values())) if row.images else "",
+            "what it is": row.summary,
+        }
+        for row in rows
+    ])  # fmt: skip
+
+
+def plan_words(cells: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Return planned cells (`archbench.plan.planned`) as people read them: a row a model and budget."""
+    import pandas as pd
+
+    groups: dict[tuple[str, int | None], list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        groups.setdefault((cell["model"], cell["budget"]), []).append(cell)
+    return pd.DataFrame([
+        {
+            "model": model, "budget": "" if budget is None else compact(budget),
+            "params": "" if group[0]["params"] is None else grouped(group[0]["params"]),
+            "off": percent(group[0]["rel_error"]),
+            "runs": str(len(group)), "done": str(sum(cell["done"] for cell in group)),
+            "options": options(group[0]["options"] or {}) if not group[0]["problem"] else "cannot be built",
+        }
+        for (model, budget), group in groups.items()
+    ])  # fmt: skip
+
+
+def cost_words(sized: Sequence[SizedModel], costs: Sequence[Cost]) -> pd.DataFrame:
+    """Return what models cost as people read it: a row a model, each counter's own figure in its own unit."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "model": one.model,
+            "params": grouped(cost.params),
+            "trainable": grouped(cost.trainable_params),
+            "buffers": grouped(cost.buffers),
+            "MACs": "" if cost.macs is None else grouped(cost.macs),
+            "activations": grouped(cost.activations),
+            **{
+                f"{count.counter} ({'MACs' if count.unit == 'macs' else 'FLOPs'})": "failed"
+                if count.value is None
+                else grouped(count.value)
+                for count in cost.counters
+            },
+        }
+        for one, cost in zip(sized, costs, strict=True)
+    ])  # fmt: skip
+
+
+def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
+    """Return the overhead table as Markdown with what it was measured on."""
+    if not records:
+        return "Nothing has been run.\n"
+    cell, environment = records[0].cell, records[0].environment
+    seeds = len({record.cell.recipe.seed for record in records})
+    doubts = sorted({
+        f"{name_of([record])}, {timing.mode} on {timing.device}: {doubt}"
+        for record in records for timing in record.timings if (doubt := stats.instability(timing))
+    })  # fmt: skip
+    lines = [
+        f"# Time overhead against {next(iter(table['baseline'].dropna()), 'the baseline').partition('@')[0]}",
+        "",
+        overhead_words(table).to_markdown(index=False, disable_numparse=True),
+        "",
+        f"Data set {cell.dataset}; {seeds} seed{'s' * (seeds > 1)}, {cell.recipe.epochs} epochs. "
+        f"Steps of {cell.recipe.batch_size} samples, {cell.recipe.precision}, {cell.threads} "
+        f"thread{'s' * (cell.threads > 1)} on {environment.cpu}"
+        + (f" and on {environment.gpu}" if environment.gpu else "")
+        + f"; torch {environment.torch}. Ratios: median over rounds timed side by side [95 % interval]. "
+        "Accuracy: mean difference over paired seeds ± half the 95 % t-interval.",
+    ]
+    lines += ["", "Unstable timings:", "", *(f"- {doubt}" for doubt in doubts)] if doubts else []
+    return "\n".join(lines) + "\n"
+
+
+def _heading(mode: str, device: str, table: pd.DataFrame) -> str:
+    both = any(f"{mode}_step_us_{other}" in table for other in DEVICES if other != device)
+    return f"{mode}, µs/step" + (f", {device}" if both or device != "cpu" else "")
+
+
+def _ratio_words(row: Mapping[str, Any], name: str) -> str:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    if _is_baseline(row):
+        return "1"
+    text = ratio(row[name], low, high)
+    return f"{text} tie" if text and low is not None and low <= 1 <= high else text
+
+
+def _is_baseline(row: Mapping[str, Any]) -> bool:
+    name = row["model"] if row["budget"] is None else f"{row['model']}@{compact(row['budget'])}"
+    return bool(row["baseline"] == name)
+
+
+def _half(row: Mapping[str, Any], name: str) -> float | None:
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
+    return None if low is None or high is None else (high - low) / 2
+
+
+def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dictionaries in which whatever is missing is None."""
+    plain = table.astype(object).where(table.notna(), None)
+    return [dict(zip(plain.columns, row, strict=True)) for row in plain.itertuples(index=False)]

@@ -1,0 +1,36 @@
+"""The model zoo: architectures that scale to a parameter budget, on images of any size from 8x8 up.
+
+>>> import zoo
+>>> net = zoo.create_model("mobilenet", in_chans=1, input_size=48, num_classes=7, width=8, dense=64)
+>>> sum(p.numel() for p in net.parameters())
+71271
+"""
+
+from zoo import cnn, mlp, mobilenet, resnet  # noqa: F401 - importing a family registers it
+from zoo.registry import (
+    DuplicateModelError,
+    ModelImportError,
+    ModelSpec,
+    UnknownModelError,
+    create_model,
+    import_models,
+    list_models,
+    load_plugins,
+    model_spec,
+    register_model,
+    skeletons,
+)
+
+__all__ = [
+    "DuplicateModelError",
+    "ModelImportError",
+    "ModelSpec",
+    "UnknownModelError",
+    "create_model",
+    "import_models",
+    "list_models",
+    "load_plugins",
+    "model_spec",
+    "register_model",
+    "skeletons",
+]

@@ -1,0 +1,308 @@
+"""The registry: one dictionary of model specifications, and the ways in for models from elsewhere."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import hashlib
+import importlib
+import importlib.metadata
+import inspect
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+from unittest import mock
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    Shape = Callable[[float], Mapping[str, int | tuple[int, ...]]]
+    Build = Callable[..., nn.Module]
+
+ENTRY_POINT_GROUP = "archbench.models"
+
+_SPECS: dict[str, ModelSpec] = {}
+_BROKEN_PLUGINS: dict[str, Exception] = {}
+_plugins_loaded = False
+
+
+class UnknownModelError(LookupError):
+    """No model of that name is registered; `near` holds the closest names that are."""
+
+    def __init__(self, name: str, near: tuple[str, ...] = ()) -> None:
+        super().__init__(f"unknown model {name!r}")
+        self.name = name
+        self.near = near
+
+
+class DuplicateModelError(ValueError):
+    """Two different models want one name."""
+
+
+class ModelImportError(ImportError):
+    """A module or attribute that was to bring a model could not be had; the message says why."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One architecture that can be built.
+
+    `build(num_classes=, in_chans=, input_size=(H, W), **options)` returns the module, which maps (N, C, H, W) images to
+    (N, classes) logits. A scalable family has a `shape`: it maps a width (a real number; `width` is the family's own)
+    to the integer options that `build` takes, in the family's natural proportions. A fixed model has none.
+    """
+
+    name: str
+    build: Build
+    family: str
+    summary: str
+    source: str
+    shape: Shape | None = None
+    width: float | None = None
+
+    @property
+    def scalable(self) -> bool:
+        """Whether the model can be sized to a budget."""
+        return self.shape is not None
+
+    def options(self, width: float | None = None, **options: Any) -> dict[str, Any]:
+        """All options of a build at `width` (the model's own by default); `options` given by name win."""
+        if width is not None and self.shape is None:
+            msg = f"{self.name} has one size: it takes no width"
+            raise TypeError(msg)
+        width = self.width if width is None else width
+        natural = {} if self.shape is None or width is None else dict(self.shape(width))
+        return natural | options
+
+    @property
+    def source_sha256(self) -> str:
+        """Hash of the source files the model is built from: its own and those of its package that it draws on."""
+        home = self.build.__module__
+        package = home.partition(".")[0]
+        drawn = {getattr(value, "__module__", None) or "" for value in list(vars(sys.modules[home]).values())}
+        names = {home} | {module for module in drawn if module.partition(".")[0] == package} - {__name__}
+        digest = hashlib.sha256()
+        for name in sorted(names):
+            file = getattr(sys.modules.get(name), "__file__", None)
+            digest.update(Path(file).read_bytes() if file else _code(self.build))
+        return digest.hexdigest()
+
+
+def _code(build: Build) -> bytes:
+    """Return what stands for the source of a builder that was defined at a prompt."""
+    try:
+        return inspect.getsource(build).encode()
+    except (OSError, TypeError):
+        return getattr(getattr(build, "__code__", None), "co_code", build.__qualname__.encode())
+
+
+@overload
+def register_model(name: Build, /) -> Build: ...
+@overload
+def register_model(
+    name: str | None = None,
+    /,
+    *,
+    family: str | None = None,
+    source: str = "",
+    shape: Shape | None = None,
+    width: float | None = None,
+) -> Callable[[Build], Build]: ...
+def register_model(
+    name: str | Build | None = None,
+    /,
+    *,
+    family: str | None = None,
+    source: str = "",
+    shape: Shape | None = None,
+    width: float | None = None,
+) -> Build | Callable[[Build], Build]:
+    """Register the decorated builder (a function or an `nn.Module` class), under its own name unless one is given.
+
+    A builder with a parameter `width` scales by it, rounded to whole numbers, and needs no `shape`.
+
+    Raises:
+        DuplicateModelError: the name is taken by another builder.
+    """
+    if callable(name):
+        return register_model()(name)
+
+    def decorate(build: Build) -> Build:
+        _add(_spec_of(build, name, family, source, shape, width))
+        return build
+
+    return decorate
+
+
+def _spec_of(
+    build: Build,
+    name: str | None = None,
+    family: str | None = None,
+    source: str = "",
+    shape: Shape | None = None,
+    width: float | None = None,
+) -> ModelSpec:
+    parameter = inspect.signature(build).parameters.get("width")
+    if shape is None and parameter is not None:
+        shape = _by_width
+        if width is None and parameter.default is not parameter.empty:
+            width = parameter.default
+    name = name or build.__name__
+    summary = (inspect.getdoc(build) or "").partition("\n")[0]
+    return ModelSpec(name, build, family or name, summary, source or build.__module__, shape, width)
+
+
+def _by_width(width: float) -> dict[str, int]:
+    return {"width": max(1, round(width))}
+
+
+def _add(spec: ModelSpec) -> None:
+    present = _SPECS.get(spec.name)
+    # A module that is imported again (a reload, a notebook cell run twice) replaces its own model, nobody else's.
+    origin = (spec.build.__module__, spec.build.__qualname__)
+    if present is not None and (present.build.__module__, present.build.__qualname__) != origin:
+        msg = f"two models are named {spec.name!r}: {present.build.__module__} and {spec.build.__module__}"
+        raise DuplicateModelError(msg)
+    _SPECS[spec.name] = spec
+
+
+def load_plugins() -> Mapping[str, Exception]:
+    """Import every model that installed packages announce (entry points of `archbench.models`), once.
+
+    Returns:
+        The entry points that failed, by name: a broken one does not stop the rest.
+    """
+    global _plugins_loaded  # noqa: PLW0603 - the once of "once"
+    if not _plugins_loaded:
+        _plugins_loaded = True
+        for entry in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
+            try:
+                loaded = entry.load()
+                if callable(loaded) and not any(spec.build is loaded for spec in _SPECS.values()):
+                    _add(_spec_of(loaded, entry.name))
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything at import
+                _BROKEN_PLUGINS[entry.name] = error if isinstance(error, Exception) else RuntimeError(repr(error))
+    return dict(_BROKEN_PLUGINS)
+
+
+def import_models(name: str) -> None:
+    """Import a module (`pkg.module`, or the path of a `.py` file) for the models that it registers.
+
+    Raises:
+        ModelImportError: the import failed, for whatever reason; the cause is chained.
+    """
+    _from_here()
+    try:
+        if name.endswith(".py"):
+            path = Path(name).resolve()
+            sys.path.insert(0, str(path.parent))
+            try:
+                importlib.import_module(path.stem)
+            finally:
+                sys.path.remove(str(path.parent))
+        else:
+            importlib.import_module(name)
+    except (Exception, SystemExit) as error:
+        msg = f"importing {name} failed: {type(error).__name__}: {error}"
+        raise ModelImportError(msg) from error
+
+
+def _from_here() -> None:
+    """Let modules of the current folder be imported, as `python -m` does and an installed script does not."""
+    if not {"", str(Path.cwd())} & set(sys.path):
+        sys.path.insert(0, str(Path.cwd()))
+
+
+def model_spec(name: str) -> ModelSpec:
+    """Return the specification of a registered model, or of any `module:attribute` that builds one.
+
+    Raises:
+        UnknownModelError: no such model; it carries the nearest names.
+        ModelImportError: `module:attribute` cannot be imported.
+    """
+    if name not in _SPECS:
+        if ":" in name:
+            return _external(name)
+        load_plugins()
+    if name not in _SPECS:
+        lowered = {known.lower(): known for known in _SPECS}
+        near = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)
+        raise UnknownModelError(name, tuple(lowered[n] for n in near))
+    return _SPECS[name]
+
+
+def _external(name: str) -> ModelSpec:
+    module, _, attribute = name.partition(":")
+    import_models(module)
+    try:
+        build = getattr(sys.modules[Path(module).stem if module.endswith(".py") else module], attribute)
+    except AttributeError as error:
+        msg = f"module {module} has no attribute {attribute!r}"
+        raise ModelImportError(msg) from error
+    if not callable(build):
+        msg = f"{name} is a {type(build).__name__}, not a function or class that builds a model"
+        raise ModelImportError(msg)
+    return _spec_of(build, name)
+
+
+def list_models(pattern: str = "*") -> list[str]:
+    """Return the names of all registered models that match a shell pattern such as `res*`, sorted."""
+    load_plugins()
+    return sorted(fnmatch.filter(_SPECS, pattern))
+
+
+def create_model(
+    name: str,
+    *,
+    num_classes: int = 10,
+    in_chans: int = 3,
+    input_size: int | tuple[int, int] = 32,
+    width: float | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Build a model with fresh weights from torch's global generator.
+
+    Args:
+        name: a registered name, or `module:attribute`.
+        num_classes: outputs of the last layer.
+        in_chans: channels of the input.
+        input_size: height and width of the input, or one number for a square.
+        width: the size of a scalable family; its own by default.
+        options: the family's own options; they win over what `width` implies.
+
+    Returns:
+        A module from (N, in_chans, H, W) to (N, num_classes).
+
+    Raises:
+        UnknownModelError: no such model.
+        TypeError: an option that the model does not take.
+    """
+    spec = model_spec(name)
+    size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)
+    arguments = {"num_classes": num_classes, "in_chans": in_chans, "input_size": size}
+    parameters = inspect.signature(spec.build).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        # A model from elsewhere need not care about all three.
+        arguments = {key: value for key, value in arguments.items() if key in parameters}
+    return spec.build(**arguments, **spec.options(width, **options))
+
+
+@contextmanager
+def skeletons() -> Iterator[None]:
+    """Within: modules are built on the meta device and not initialised, so that only their shapes cost time."""
+    initialisers = [n for n in dir(nn.init) if n.endswith("_") and not n.startswith("_")]
+    with (
+        mock.patch.multiple(nn.init, **dict.fromkeys(initialisers, _untouched)),  # type: ignore[call-overload]
+        torch.device("meta"),
+        torch.no_grad(),
+    ):
+        yield
+
+
+def _untouched(tensor: torch.Tensor, *_args: Any, **_kwargs: Any) -> torch.Tensor:
+    return tensor
