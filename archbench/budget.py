@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import zoo
-from archbench.errors import InputError, ModelError
+from archbench.errors import InputError, ModelError, reason
 from archbench.schema import Budget, SizedModel
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def _build(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequenc
             spec.name, num_classes=classes, in_chans=channels, input_size=(height, width), **options
         )
     except Exception as error:
-        msg = f"{spec.name} cannot be built at {channels}x{height}x{width}: {type(error).__name__}: {error}"
+        msg = f"{spec.name} cannot be built at {channels}x{height}x{width}: {reason(error)}"
         raise ModelError(msg, "Try a larger input or budget, or mend the model.") from error
 
 
@@ -216,7 +216,8 @@ def _refine(polynomial: Polynomial, natural: Sequence[int], budget: Budget) -> l
     """
     *others, last = natural
     tried = [range(max(1, n - REACH), n + REACH + 1) for n in others]
-    grid = np.array(list(itertools.product(*tried)), dtype=float).reshape(-1, len(others)).T
+    combinations = list(itertools.product(*tried))
+    grid = np.array(combinations, dtype=float).reshape(len(combinations), len(others)).T
     at_0, at_1, at_2 = (polynomial.at([*grid, np.full(grid.shape[1], x)]) for x in (0.0, 1.0, 2.0))
     square = (at_2 - 2 * at_1 + at_0) / 2
     slope = at_1 - at_0 - square

@@ -5,6 +5,14 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+def reason(error: BaseException) -> str:
+    """Return what a foreign exception says in one line: its type and the first line of its message."""
+    if isinstance(error, ArchbenchError):
+        return str(error)
+    first = str(error).strip().partition("\n")[0][:500]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
 class ArchbenchError(Exception):
     """What was wrong, and what to do about it.
 

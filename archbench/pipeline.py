@@ -17,9 +17,9 @@ from archbench.environment import usable_cores
 from archbench.errors import Interrupted, ModelError, StoreError
 from archbench.execute.local import Event, run_here, run_in_workers
 from archbench.plan import Plan, label, make_plan, silent
-from archbench.schema import Cell, Cost, Progress, Record, Study
+from archbench.schema import Cell, Cost, Outcome, Progress, Record, Study
 from archbench.store import FILE_NAME, Store, now
-from archbench.timing import MODES, time_models
+from archbench.timing import MODES, Protocol, time_models
 from archbench.timing.sessions import by_session, fits, side_by_side
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 LOG_NAME = "workers.log"
 
 
-def run(study: Study, folder: Path, *, workers: int | None = None, report: Report = silent) -> Comparison:
+def run(
+    study: Study,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    report: Report = silent,
+    protocol: Protocol | None = None,
+) -> Comparison:
     """Do all of a study that is not done yet, and return all of it.
 
     Args:
@@ -40,6 +47,7 @@ def run(study: Study, folder: Path, *, workers: int | None = None, report: Repor
         workers: training processes at a time; by default the usable cores divided by the study's threads on the CPU,
             and one on CUDA. Results do not depend on it.
         report: is told of the progress.
+        protocol: how long and how often steps are timed.
 
     Raises:
         InputError, DataError, OutputError, StoreError: before anything is trained.
@@ -53,7 +61,7 @@ def run(study: Study, folder: Path, *, workers: int | None = None, report: Repor
         todo = [c for c in plan.cells if c.key not in stored or stored[c.key].status not in {"done", "diverged"}]
         try:
             costs = _costs(plan, stored, report)
-            _timings(plan, store, report)
+            _timings(plan, stored, store, protocol or Protocol(), report)
             _train(plan, todo, costs, store, workers, report)
         except KeyboardInterrupt:
             kept = len([r for r in store.records(c.key for c in plan.cells).values() if r.status == "done"])
@@ -114,11 +122,12 @@ def _costs(plan: Plan, stored: Mapping[str, Record], report: Report) -> dict[str
     return costs
 
 
-def _timings(plan: Plan, store: Store, report: Report) -> None:
-    """Time all models of the plan in one session a device, unless a stored session has them all."""
+def _timings(plan: Plan, stored: Mapping[str, Record], store: Store, protocol: Protocol, report: Report) -> None:
+    """Time all models of the plan in one session a device, unless a stored session has all that are known to work."""
     study = plan.study
+    broken = {r.cell.sized.key for r in stored.values() if r.cell.sized is not None and r.status == "failed"}
     for device in study.timing_devices:
-        needed = {(key, mode) for key in plan.sized for mode in MODES}
+        needed = {(key, mode) for key in plan.sized if key not in broken for mode in MODES}
         fitting = [
             t for t in store.timings() if t.device == device and fits(t, study.recipe, study.threads, plan.environment)
         ]
@@ -137,7 +146,7 @@ def _timings(plan: Plan, store: Store, report: Report) -> None:
 
         timings = time_models(
             list(plan.sized.values()), batch, study.recipe, device, study.threads, plan.environment,
-            on_round=on_round, on_problem=on_problem,
+            protocol=protocol, on_round=on_round, on_problem=on_problem,
         )  # fmt: skip
         store.add_timings(timings)
 
@@ -147,42 +156,52 @@ def _train(
 ) -> None:
     """Train the cells that are left, the dearest first so that no worker is left alone with one at the end."""
     study = plan.study
-    epochs_total = sum(cell.recipe.epochs for cell in todo) or 1
-    epochs_done = dict.fromkeys((cell.key for cell in todo), 0)
+    # Work is weighed in MACs, so that the time left is not misled by the order.
+    weight = {cell.key: _macs(cell, costs) for cell in todo}
+    total = sum(weight.values())
+    share_done = dict.fromkeys(weight, 0.0)
+    finished = 0
 
     def on_event(event: Event) -> None:
-        cell = event.cell
-        name = f"{label(cell.model, cell.budget)} seed {cell.recipe.seed}"
+        nonlocal finished
+        cell, detail = event.cell, ""
         if event.epoch is not None:
-            epochs_done[cell.key] = event.epoch.epoch
-            detail = f"epoch {event.epoch.epoch}/{cell.recipe.epochs}"
-            report(Progress("train", name, sum(epochs_done.values()), epochs_total, detail))
+            share_done[cell.key] = event.epoch.epoch / cell.recipe.epochs
+            detail = f"epoch {event.epoch.epoch}/{cell.recipe.epochs}, {finished} of {len(todo)} runs done"
         if event.outcome is not None:
-            outcome = event.outcome
-            epochs_done[cell.key] = cell.recipe.epochs
-            store.add(
-                Record(
-                    cell, outcome.status, plan.environment, costs.get(cell.sized.key) if cell.sized else None,
-                    outcome.training, error=outcome.error, finished_at=now(),
-                )
-            )  # fmt: skip
-            test = outcome.training.test if outcome.training else None
-            detail = outcome.error or (f"test accuracy {test.top1:.4f}" if test and test.top1 is not None else "")
-            report(Progress("train", name, sum(epochs_done.values()), epochs_total, detail, finished=True))
+            finished += 1
+            share_done[cell.key] = 1.0
+            detail = _kept(plan, store, costs, cell, event.outcome)
+        done = sum(weight[key] * share for key, share in share_done.items())
+        name = f"{label(cell.model, cell.budget)} seed {cell.recipe.seed}"
+        report(Progress("train", name, done, total, detail, finished=event.outcome is not None))
 
-    def macs(cell: Cell) -> int:
-        cost = costs.get(cell.sized.key) if cell.sized else None
-        return cost.macs or 0 if cost else 0
-
-    ordered = sorted(todo, key=macs, reverse=True)
-    modules = {find_spec(cell.model).build.__module__ for cell in ordered if cell.sized is not None}
-    broken = [cell for cell in ordered if cell.sized is None]
-    run_here(broken, plan.dataset, on_event)
-    ordered = [cell for cell in ordered if cell.sized is not None]
+    run_here([cell for cell in todo if cell.sized is None], plan.dataset, on_event)
+    ordered = sorted((cell for cell in todo if cell.sized is not None), key=lambda c: weight[c.key], reverse=True)
+    modules = {find_spec(cell.model).build.__module__ for cell in ordered}
     if "__main__" in modules or workers == 0:
         run_here(ordered, plan.dataset, on_event)
     elif ordered:
-        elsewhere = tuple(sorted(m for m in modules if m.partition(".")[0] != "zoo"))
-        asked = replace(study, plugins=study.plugins + tuple(m for m in elsewhere if m not in study.plugins))
+        # A worker starts with the zoo alone; what else was imported here for its models, it imports too.
+        elsewhere = sorted(module for module in modules if module.partition(".")[0] != "zoo")
+        asked = replace(study, plugins=tuple(dict.fromkeys([*study.plugins, *elsewhere])))
         count = workers or (1 if study.device == "cuda" else max(1, usable_cores() // study.threads))
         run_in_workers(ordered, asked, count, store.folder / LOG_NAME, on_event)
+
+
+def _macs(cell: Cell, costs: Mapping[str, Cost]) -> int:
+    cost = costs.get(cell.sized.key) if cell.sized else None
+    return (cost.macs if cost else None) or 1
+
+
+def _kept(plan: Plan, store: Store, costs: Mapping[str, Cost], cell: Cell, outcome: Outcome) -> str:
+    """Commit an outcome as a record; return what is worth a line about it."""
+    cost = costs.get(cell.sized.key) if cell.sized else None
+    record = Record(
+        cell, outcome.status, plan.environment, cost, outcome.training, error=outcome.error, finished_at=now()
+    )
+    store.add(record)
+    test = outcome.training.test if outcome.training else None
+    if outcome.error is not None or test is None or test.top1 is None:
+        return outcome.error or outcome.status
+    return f"test accuracy {test.top1:.4f}"

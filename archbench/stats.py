@@ -63,14 +63,6 @@ def median(values: Sequence[float]) -> Estimate | None:
     return Estimate(float(np.median(data)), low, high, data.size)
 
 
-def proportion(hits: int, n: int) -> Estimate:
-    """Return a share and its Wilson interval: what a test set of `n` images says of one trained network."""
-    from scipy import stats
-
-    interval = stats.binomtest(hits, n).proportion_ci(CONFIDENCE, method="wilson")
-    return Estimate(hits / n, float(interval.low), float(interval.high), n)
-
-
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
     """Return the mean difference over the seeds that both have, and its t-interval; None where they share none."""
     return mean([values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())])

@@ -94,6 +94,11 @@ def grouped(count: float) -> str:
     return f"{round(count):,}"
 
 
+def number(count: int, noun: str) -> str:
+    """Return `1 seed`, `3 seeds`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def short(count: float) -> str:
     """Return a count in three significant digits: 950, 28.8k, 1.60M, 1.81G."""
     for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -110,21 +115,19 @@ def compact(count: int) -> str:
     return str(count)
 
 
-def with_interval(value: float | None, half_width: float | None, scale: float = 1.0, sign: bool = False) -> str:
-    """Return `value ± half_width`, both times `scale`, with the digits that the interval leaves meaningful.
+def with_interval(value: float | None, half_width: float | None, *, sign: bool = False) -> str:
+    """Return `value ± half_width`, percentages or points, with the digits that the interval leaves meaningful.
 
-    The half-width keeps two significant digits, at most four decimals. Missing values give an empty string.
+    The half-width keeps two significant digits, at most four decimals; without one the value has one decimal. A missing
+    value gives an empty string.
     """
     if value is None or not math.isfinite(value):
         return ""
     plus = "+" if sign else ""
     if half_width is None or not math.isfinite(half_width):
-        return f"{value * scale:{plus}.{1 if scale > 1 else 3}f}"
-    spread = abs(half_width * scale)
-    decimals = 4 if spread == 0 else min(4, max(0, 1 - math.floor(math.log10(spread))))
-    if spread == 0 and scale > 1:
-        decimals = 1
-    return f"{value * scale:{plus}.{decimals}f} ± {spread:.{decimals}f}"
+        return f"{value:{plus}.1f}"
+    decimals = 1 if half_width == 0 else min(4, max(0, 1 - math.floor(math.log10(half_width))))
+    return f"{value:{plus}.{decimals}f} ± {half_width:.{decimals}f}"
 
 
 def micros(value: float | None) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from archbench import stats
 from archbench.tables import DEVICES, MODES, name_of
-from archbench.units import compact, grouped, micros, options, percent, ratio, shape, short, with_interval
+from archbench.units import compact, grouped, micros, number, options, percent, ratio, shape, short, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ def summary_words(table: pd.DataFrame) -> pd.DataFrame:
             "params": grouped(row["params"]) if row["params"] is not None else "",
             "off": percent(row["rel_error"]),
             "MACs": short(row["macs"]) if row["macs"] is not None else "",
-            "test accuracy, %": with_interval(row["test_accuracy"], _half(row, "test_accuracy"), 100) or note,
+            "test accuracy, %": with_interval(*_percent(row, "test_accuracy")) or note,
             "n": str(row["n"]) + (f" ({note})" if note and row["n"] else ""),
         }
         for device in DEVICES:
@@ -72,9 +72,9 @@ def epochs_words(epochs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     words = []
-    for number, group in epochs.groupby("epoch"):
+    for epoch, group in epochs.groupby("epoch"):
         splits = {row["split"]: row for row in _rows(group)}
-        line = {"epoch": str(number)}
+        line = {"epoch": str(epoch)}
         for split, row in splits.items():
             line[f"{split} loss"] = "" if row["loss"] is None else f"{row['loss']:.4f}"
             line[f"{split} accuracy"] = "" if row["accuracy"] is None else f"{row['accuracy']:.4f}"
@@ -194,9 +194,9 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
         "",
         overhead_words(table).to_markdown(index=False, disable_numparse=True),
         "",
-        f"Data set {cell.dataset}; {seeds} seed{'s' * (seeds > 1)}, {cell.recipe.epochs} epochs. "
-        f"Steps of {cell.recipe.batch_size} samples, {cell.recipe.precision}, {cell.threads} "
-        f"thread{'s' * (cell.threads > 1)} on {environment.cpu}"
+        f"Data set {cell.dataset}; {number(seeds, 'seed')}, {number(cell.recipe.epochs, 'epoch')}. "
+        f"Steps of {cell.recipe.batch_size} samples, {cell.recipe.precision}, {number(cell.threads, 'thread')} "
+        f"on {environment.cpu}"
         + (f" and on {environment.gpu}" if environment.gpu else "")
         + f"; torch {environment.torch}. Ratios: median over rounds timed side by side [95 % interval]. "
         "Accuracy: mean difference over paired seeds ± half the 95 % t-interval.",
@@ -221,6 +221,11 @@ def _ratio_words(row: Mapping[str, Any], name: str) -> str:
 def _is_baseline(row: Mapping[str, Any]) -> bool:
     name = row["model"] if row["budget"] is None else f"{row['model']}@{compact(row['budget'])}"
     return bool(row["baseline"] == name)
+
+
+def _percent(row: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:
+    value, half = row[name], _half(row, name)
+    return None if value is None else 100 * value, None if half is None else 100 * half
 
 
 def _half(row: Mapping[str, Any], name: str) -> float | None:

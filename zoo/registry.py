@@ -70,7 +70,7 @@ class ModelSpec:
         """Whether the model can be sized to a budget."""
         return self.shape is not None
 
-    def options(self, width: float | None = None, **options: Any) -> dict[str, Any]:
+    def options(self, width: float | None = None, /, **options: Any) -> dict[str, Any]:
         """All options of a build at `width` (the model's own by default); `options` given by name win."""
         if width is not None and self.shape is None:
             msg = f"{self.name} has one size: it takes no width"
@@ -208,7 +208,8 @@ def import_models(name: str) -> None:
         else:
             importlib.import_module(name)
     except (Exception, SystemExit) as error:
-        msg = f"importing {name} failed: {type(error).__name__}: {error}"
+        first_line = str(error).partition("\n")[0]
+        msg = f"importing {name} failed: {type(error).__name__}: {first_line}"
         raise ModelImportError(msg) from error
 
 

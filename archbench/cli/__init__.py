@@ -10,8 +10,8 @@ import typer
 
 from archbench.cli import compare, models, results
 from archbench.cli.options import state
-from archbench.cli.show import err
-from archbench.errors import ArchbenchError, Interrupted
+from archbench.cli.show import err, results_only
+from archbench.errors import ArchbenchError, Interrupted, reason
 
 app = typer.Typer(
     name="archbench",
@@ -20,14 +20,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("compare")(compare.compare)
-app.command("train")(compare.train)
-app.command("list")(models.list_)
-app.command("show")(models.show)
-app.command("cost")(models.cost)
-app.command("plot")(results.plot)
-app.command("export")(results.export)
-app.command("datasets")(results.datasets)
+app.command("compare")(results_only(compare.compare))
+app.command("train")(results_only(compare.train))
+app.command("list")(results_only(models.list_))
+app.command("show")(results_only(models.show))
+app.command("cost")(results_only(models.cost))
+app.command("plot")(results_only(results.plot))
+app.command("export")(results_only(results.export))
+app.command("datasets")(results_only(results.datasets))
 
 
 def _version(value: bool) -> None:
@@ -62,9 +62,7 @@ def main() -> None:
     except Exception as error:
         if state.debug:
             raise
-        err.print(
-            f"error: {type(error).__name__}: {error}. A fault of archbench: --debug shows where; please report it."
-        )
+        err.print(f"error: {reason(error)}. A fault of archbench: --debug shows where; please report it.")
         sys.exit(1)
 
 

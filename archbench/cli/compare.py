@@ -135,13 +135,14 @@ def _run(study: Study, folder: Path, workers: int | None, *, quiet: bool) -> tup
 
 
 def _print(comparison: Comparison, files: list[Path]) -> None:
+    from archbench.units import number
     from archbench.words import overhead_words, summary_words
 
     study = comparison.study
     print_table(
         summary_words(comparison.summary()),
-        f"{study.dataset}: {len(study.seeds)} seed{'s' * (len(study.seeds) > 1)}, {study.recipe.epochs} epochs, "
-        f"{study.recipe.batch_size} samples a step, {study.threads} thread{'s' * (study.threads > 1)}",
+        f"{study.dataset}: {number(len(study.seeds), 'seed')}, {number(study.recipe.epochs, 'epoch')}, "
+        f"{study.recipe.batch_size} samples a step, {number(study.threads, 'thread')}",
     )
     if len(study.models) > 1:
         out.print()

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 from archbench.units import seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from archbench.schema import Progress as Step
+
+P = ParamSpec("P")
 
 out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
@@ -26,9 +32,21 @@ LINE_SECONDS = 10  # where there is no terminal, an epoch gets a line at most so
 STAGES = {"size": "sizing", "count": "counting", "time": "timing", "train": "training"}
 
 
+def results_only(command: Callable[P, None]) -> Callable[P, None]:
+    """Keep standard output for a command's results: what a model or library prints goes to standard error."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        out.file = sys.stdout
+        with contextlib.redirect_stdout(sys.stderr):
+            command(*args, **kwargs)
+
+    return run
+
+
 def print_json(value: Any) -> None:
     """Write pure JSON, with missing values as null, to standard output."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    out.file.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
 
 
 def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -47,7 +65,11 @@ def print_table(frame: pd.DataFrame, title: str = "", *, footer: bool = False) -
         if footer and index == len(rows) - 1:
             table.add_section()
         table.add_row(*row, style="bold" if footer and index == len(rows) - 1 else None)
-    console = out if out.is_terminal else Console(width=max(80, table_width(frame)), markup=False, highlight=False)
+    console = (
+        out
+        if out.is_terminal
+        else Console(file=out.file, width=max(80, table_width(frame)), markup=False, highlight=False)
+    )
     console.print(table)
 
 
@@ -65,7 +87,7 @@ class Display:
         self._live = Progress(
             TextColumn("{task.fields[stage]:>9}"),
             BarColumn(bar_width=20),
-            MofNCompleteColumn(),
+            TaskProgressColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -75,7 +97,7 @@ class Display:
         )
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, float] = {}
-        self._last_line = time.monotonic()
+        self._last_line = self._last_step = time.monotonic()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -89,7 +111,9 @@ class Display:
         if self._quiet:
             return
         stage = STAGES[step.stage]
-        started = self._started.setdefault(step.stage, time.monotonic())
+        now = time.monotonic()
+        started = self._started.setdefault(step.stage, self._last_step)  # a stage begins where the one before ended
+        self._last_step = now
         if err.is_terminal:
             if step.stage not in self._tasks:
                 self._tasks[step.stage] = self._live.add_task("", total=step.total, stage=stage, what="")
@@ -101,11 +125,14 @@ class Display:
         worth_a_line = (
             step.detail or step.stage in {"time", "train"} if step.finished else step.detail and not step.done
         )
-        now = time.monotonic()
         if worth_a_line or (step.detail and now - self._last_line > LINE_SECONDS):
             self._last_line = now
             share = f"{step.done / step.total:4.0%}" if step.total else ""
             spent = now - started
             left = spent * (step.total / step.done - 1) if step.done else 0.0
-            rest = f", {seconds(left)} left" if step.stage == "train" and left > 0 else ""
+            rest = (
+                f", {seconds(left)} left"
+                if step.stage == "train" and step.done > 0.05 * step.total and left > 0
+                else ""
+            )
             err.print(f"{stage} {share} {step.label}{': ' if step.detail else ''}{step.detail}{rest}")

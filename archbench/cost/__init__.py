@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from archbench.budget import build_model
 from archbench.cost.layers import layer_table
+from archbench.errors import reason
 from archbench.schema import Cost, Count
 
 if TYPE_CHECKING:
@@ -102,5 +103,5 @@ def _run(counter: Counter, net: nn.Module, example: Tensor) -> Count:
             warnings.simplefilter("ignore")
             value, unknown = counter.count(copy.deepcopy(net), example)
     except Exception as problem:  # noqa: BLE001 - a counter that fails on a model is a figure that is missing
-        error = f"{type(problem).__name__}: {problem}".partition("\n")[0][:200]
+        error = reason(problem)
     return Count(counter.name, version, counter.unit, value, unknown, time.perf_counter() - start, error)

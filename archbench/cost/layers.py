@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archbench.budget import build_model
-from archbench.errors import ModelError
+from archbench.errors import ModelError, reason
+from archbench.units import shape
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -45,44 +47,46 @@ def layer_table(sized: SizedModel) -> list[Layer]:
 
     import zoo
 
-    layers: list[Layer] = []
-    seen: set[int] = set()
     try:
         with zoo.skeletons():
-            net, example = build_model(sized).eval(), torch.empty(1, *sized.input_shape)
-            _hook(net, layers, seen)
-            net(example)
-    except Exception:  # noqa: BLE001 - a net that the meta device refuses is run for real, and speaks for itself there
-        layers.clear()
-        seen.clear()
-        net = build_model(sized).eval()
-        _hook(net, layers, seen)
-        try:
-            with torch.no_grad():
-                net(torch.zeros(1, *sized.input_shape))
-        except Exception as error:
-            msg = f"{sized.model} does not run on {'x'.join(map(str, sized.input_shape))}: {error}"
-            raise ModelError(msg, "Give the input it was made for with --input.") from error
+            return _run(build_model(sized), torch.empty(1, *sized.input_shape))
+    except Exception:  # noqa: BLE001 - a net that the meta device refuses runs for real, and speaks for itself there
+        net = build_model(sized)
+    try:
+        with torch.no_grad():
+            return _run(net, torch.zeros(1, *sized.input_shape))
+    except Exception as error:
+        msg = f"{sized.model} does not run on {shape(sized.input_shape)}: {reason(error)}"
+        raise ModelError(msg, "Give the input it was made for with --input.") from error
+
+
+def _run(net: nn.Module, example: Tensor) -> list[Layer]:
+    """Run a network once in eval mode and return what its layers were seen to do."""
+    layers: list[Layer] = []
+    seen: set[int] = set()
+
+    def note(name: str, module: nn.Module, inputs: Any, output: Any) -> None:
+        own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
+        seen.update(id(p) for p in own)
+        params, trainable = (sum(p.numel() for p in some) for some in (own, [p for p in own if p.requires_grad]))
+        macs, counted = _macs(module, inputs, output)
+        output_shape = tuple(output.shape[1:]) if hasattr(output, "shape") else ()
+        kind = type(module).__name__
+        activations = output.numel() if counted else 0
+        layers.append(Layer(name or kind, kind, output_shape, params, trainable, macs, activations))
+
+    watched = [
+        (name, module)
+        for name, module in net.named_modules()
+        if next(module.children(), None) is None or next(module.parameters(recurse=False), None) is not None
+    ]
+    hooks = [module.register_forward_hook(partial(note, name)) for name, module in watched]
+    try:
+        net.eval()(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return layers
-
-
-def _hook(net: nn.Module, layers: list[Layer], seen: set[int]) -> None:
-    for name, module in net.named_modules():
-        if next(module.children(), None) is None or next(module.parameters(recurse=False), None) is not None:
-
-            def note(module: nn.Module, inputs: Any, output: Any, name: str = name) -> None:
-                own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
-                seen.update(id(p) for p in own)
-                macs, counted = _macs(module, inputs, output)
-                shape = tuple(output.shape[1:]) if hasattr(output, "shape") else ()
-                params, trainable = (
-                    sum(p.numel() for p in some) for some in (own, [p for p in own if p.requires_grad])
-                )
-                activations = output.numel() if counted else 0
-                kind = type(module).__name__
-                layers.append(Layer(name or kind, kind, shape, params, trainable, macs, activations))
-
-            module.register_forward_hook(note)
 
 
 def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tuple[int | None, bool]:

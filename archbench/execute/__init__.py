@@ -7,7 +7,7 @@ import traceback
 from typing import TYPE_CHECKING
 
 from archbench.budget import build_model
-from archbench.errors import ArchbenchError, ModelError
+from archbench.errors import ModelError, reason
 from archbench.schema import Outcome
 from archbench.training import torch_threads, train
 
@@ -36,9 +36,8 @@ def train_cell(cell: Cell, dataset: Dataset, on_epoch: Callable[[Epoch], None]) 
         return Outcome("oom", error=f"out of memory: {error}")
     except Exception as error:  # noqa: BLE001 - a model may raise anything, and the other cells go on
         traceback.print_exc(file=sys.stderr)
-        reason = str(error) if isinstance(error, ArchbenchError) else f"{type(error).__name__}: {error}"
-        oom = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in reason
-        return Outcome("oom" if oom else "failed", error=reason.partition("\n")[0][:500])
+        oom = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+        return Outcome("oom" if oom else "failed", error=reason(error))
     if training.diverged_epoch is not None:
         return Outcome("diverged", training, f"the loss is not finite in epoch {training.diverged_epoch}")
     return Outcome("done", training)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from archbench.budget import build_model
 from archbench.environment import device_name
+from archbench.errors import reason
 from archbench.schema import Timing
 from archbench.timing.clock import clock_for
 from archbench.timing.protocol import Protocol, interleave
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from archbench.schema import Device, Environment, Mode, Recipe, SizedModel
     from archbench.timing.clock import Clock
+
+__all__ = ["MODES", "Protocol", "time_models"]
 
 MODES: tuple[Mode, ...] = ("train", "infer")
 
@@ -65,7 +68,7 @@ def time_models(
                     step = _step(sized, mode, images, recipe, device)
                     step()
                 except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are timed
-                    on_problem(f"{sized.model} cannot be timed ({mode}, {device}): {type(error).__name__}: {error}")
+                    on_problem(f"{sized.model} cannot be timed ({mode}, {device}): {reason(error)}")
                 else:
                     steps[sized.key, mode] = step
         samples = interleave(steps, clock or clock_for(device), protocol, on_round)

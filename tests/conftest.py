@@ -1,0 +1,68 @@
+"""What several test files stand on: small data, small studies, a store that a run filled."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from archbench.data import Dataset
+from archbench.data.splits import three_splits
+from archbench.pipeline import run
+from archbench.study import make_study
+from archbench.timing import Protocol
+
+QUICK = Protocol(rounds=8, min_rounds=1, block_us=1, warmup_blocks=0)
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items):
+    no_gpu = pytest.mark.skip(reason="needs a CUDA device, and torch sees none")
+    no_shared = pytest.mark.skip(reason=f"needs the real images in {SHARED / 'data'}, and they are not there")
+    for item in items:
+        if "gpu" in item.keywords and not torch.cuda.is_available():
+            item.add_marker(no_gpu)
+        if "shared" in item.keywords and not (SHARED / "data").is_dir():
+            item.add_marker(no_shared)
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Run every test in an empty folder, without the user's own settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ARCHBENCH_DATA", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_config_folder(tmp_path_factory):
+    os.environ["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))
+    os.environ["MPLBACKEND"] = "agg"
+
+
+@pytest.fixture
+def stripes() -> Dataset:
+    """Two classes that any net can tell apart: bright left half, bright right half; 48 + 16 + 16 images of 1x8x8."""
+
+    def part(samples, seed):
+        generator = torch.Generator().manual_seed(seed)
+        labels = torch.arange(samples) % 2
+        images = torch.randint(0, 60, (samples, 1, 8, 8), generator=generator)
+        for image, label in zip(images, labels, strict=True):
+            image[:, :, :4] += 150 * (1 - label)
+            image[:, :, 4:] += 150 * label
+        return images.to(torch.uint8), labels
+
+    return three_splits("stripes", part(48, 0), part(16, 1), part(16, 2), ["left", "right"], "made in the test")
+
+
+def small_study(models=("mlp",), budgets=("3k", "10k"), **settings):
+    return make_study(list(models), list(budgets), **{"epochs": 2, "seeds": 2, **settings})
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory):
+    """Return the comparison of two families at two budgets with two seeds on digits, and where it is stored."""
+    folder = tmp_path_factory.mktemp("filled")
+    return run(small_study(["mlp", "mobilenet"], ["5k", "20k"], epochs=1), folder, workers=0, protocol=QUICK)

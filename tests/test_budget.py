@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+import zoo
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from zoo import registry
+
+from archbench.budget import build_model, closed_form, size_model
+from archbench.errors import InputError, ModelError
+from archbench.schema import Budget
+
+FAMILIES = zoo.list_models()
+SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 9, 50)]
+
+
+def built_params(sized):
+    return sum(parameter.numel() for parameter in build_model(sized).parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=25, deadline=None)
+@given(
+    target=st.integers(20_000, 20_000_000),
+    shape=st.tuples(st.sampled_from([1, 3]), st.integers(8, 64), st.integers(8, 64)),
+    classes=st.integers(2, 100),
+)
+def test_every_family_meets_any_budget_within_one_percent(family, target, shape, classes):
+    sized = size_model(family, Budget(target), shape, classes)
+    assert abs(sized.params / target - 1) <= 0.01
+    assert sized.within_budget
+    assert sized.rel_error == pytest.approx(sized.params / target - 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_errors_are_typically_below_a_third_of_a_percent(family):
+    targets = [20_000, 30_000, 73_000, 200_000, 445_450, 1_600_000, 20_000_000]
+    errors = sorted(
+        abs(size_model(family, Budget(target), shape, 10).rel_error)
+        for target, shape in itertools.product(targets, SHAPES)
+    )
+    assert errors[int(0.9 * len(errors))] <= 0.003
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_count_is_that_of_a_real_build(family, shape):
+    sized = size_model(family, Budget(30_000), shape, 7)
+    assert built_params(sized) == sized.params
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@settings(max_examples=20, deadline=None)
+@given(data=st.data())
+def test_the_closed_form_counts_any_knobs(family, data):
+    spec = zoo.model_spec(family)
+    natural = spec.options()
+    knobs = {
+        name: tuple(data.draw(st.integers(1, 40)) for _ in value) if isinstance(value, tuple) else data.draw(st.integers(1, 40))
+        for name, value in natural.items()
+    }
+    polynomial = closed_form(spec, (3, 20, 30), 10)
+    net = zoo.create_model(family, in_chans=3, input_size=(20, 30), **knobs)
+    flat = [n for value in knobs.values() for n in (value if isinstance(value, tuple) else (value,))]
+    assert polynomial.at(flat) == sum(parameter.numel() for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("target", [30_000, 1_600_000])
+def test_proportions_stay_near_the_natural_ones(family, target):
+    sized = size_model(family, Budget(target), (1, 28, 28), 10)
+    natural = zoo.model_spec(family).options(sized.width)
+    for name, value in natural.items():
+        pairs = zip(value, sized.options[name], strict=True) if isinstance(value, tuple) else [(value, sized.options[name])]
+        for expected, actual in pairs:
+            assert abs(actual - expected) <= max(2, 0.26 * expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_budget_out_of_reach_gives_the_nearest_size(family):
+    sized = size_model(family, Budget(1), (3, 32, 32), 10)
+    knobs = [n for value in sized.options.values() for n in (value if isinstance(value, tuple) else (value,))]
+    assert set(knobs) == {1}
+    assert not sized.within_budget
+    assert built_params(sized) == sized.params
+
+
+@pytest.fixture
+def own_registry(monkeypatch):
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+
+
+def test_a_third_partys_width_is_solved_for(own_registry):
+    @zoo.register_model
+    def plain(*, num_classes, width=8):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))
+
+    # 64 w + w + 10 w + 10: the nearest to 7,512 is w = 100, by hand.
+    sized = size_model("plain", Budget(7_512), (1, 8, 8), 10)
+    assert (sized.options, sized.params) == ({"width": 100}, 7_510)
+
+
+def test_sides_that_are_sums_are_solved_for_as_well(own_registry):
+    class Sum(nn.Module):
+        def __init__(self, num_classes, width=8):
+            super().__init__()
+            self.a, self.b = nn.Linear(64, width), nn.Linear(64, width // 3 + 1)
+            self.c = nn.Linear(width + width // 3 + 1, num_classes)
+
+        def forward(self, x):
+            x = x.flatten(1)
+            return self.c(torch.cat([self.a(x), self.b(x)], 1))
+
+    zoo.register_model("sums")(Sum)
+    sized = size_model("sums", Budget(50_000), (1, 8, 8), 10)
+    assert abs(sized.rel_error) < 0.01
+    assert built_params(sized) == sized.params
+
+
+def test_a_model_that_the_meta_device_refuses_is_built_for_real(own_registry):
+    @zoo.register_model
+    def stubborn(*, num_classes, width=8):
+        net = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))
+        net[1].bias.data.fill_(float(net[1].weight.detach().sum()))  # a number from a weight: meta tensors have none
+        return net
+
+    sized = size_model("stubborn", Budget(7_512), (1, 8, 8), 10)
+    assert sized.params == 7_510
+
+
+def test_fixed_models_keep_their_size(own_registry):
+    @zoo.register_model
+    def fixed(*, num_classes):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
+
+    sized = size_model("fixed", Budget(30_000), (1, 8, 8), 10)
+    assert (sized.params, sized.budget, sized.rel_error) == (650, None, None)
+    with pytest.raises(InputError, match="takes no width"):
+        size_model("fixed", None, (1, 8, 8), 10, width=3)
+
+
+def test_a_model_that_fails_to_build_says_so(own_registry):
+    @zoo.register_model
+    def broken(*, num_classes, width=8):
+        raise ValueError("no such layer\nand more")
+
+    with pytest.raises(ModelError, match=r"broken cannot be built at 1x8x8: ValueError: no such layer$"):
+        size_model("broken", Budget(1000), (1, 8, 8), 10)
+
+
+def test_unknown_models_bring_the_nearest_names():
+    with pytest.raises(InputError, match="unknown model 'resnet81'") as caught:
+        size_model("resnet81", None, (3, 32, 32), 10)
+    assert "resnet18" in caught.value.remedy
+
+
+def test_the_key_is_the_network_not_the_budget():
+    one = size_model("mlp", Budget(30_000), (1, 8, 8), 10)
+    same = size_model("mlp", Budget(30_001), (1, 8, 8), 10)
+    other = size_model("mlp", Budget(30_000), (1, 8, 8), 9)
+    assert one.options != other.options or one.key != other.key
+    assert (one.key == same.key) == (one.options == same.options)
