@@ -56,7 +56,7 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             for _, seeds in group.groupby("params")
         ]
         xs, ys = [params for params, _ in points], [mean.value for _, mean in points if mean]
-        half = [mean.half_width or 0.0 for _, mean in points if mean]
+        half = [float("nan") if mean.half_width is None else mean.half_width for _, mean in points if mean]
         ax.errorbar(
             xs, ys, yerr=half, color=color, marker=marker, markersize=7, linewidth=1.5, elinewidth=1.2, capsize=3,
             transform=aside,
@@ -71,19 +71,22 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def curves(epochs: pd.DataFrame, metric: str = "accuracy", ax: Axes | None = None) -> Axes:
+def curves(
+    epochs: pd.DataFrame, metric: str = "accuracy", ax: Axes | None = None, models: Sequence[str] | None = None
+) -> Axes:
     """Draw a metric by epoch: the mean over seeds and the range of them, train dashed and validation solid.
 
     Args:
         epochs: one row a run, epoch and split (`archbench.frame.epochs_frame`).
         metric: `loss`, `accuracy` or `topk`.
         ax: where; by default new axes.
+        models: all families in their order, where panels that lack some share a legend; by default those of `epochs`.
     """
     import seaborn as sns
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     ax = ax or _new_axes()
-    models = list(epochs["model"].unique())
+    models = list(models or epochs["model"].unique())
     sns.lineplot(
         epochs, x="epoch", y=metric, hue="model", style="split", hue_order=models,
         palette=_colors(len(models)), style_order=["validation", "train"],
@@ -103,10 +106,12 @@ def scatter_figure(frame: pd.DataFrame) -> Figure:
         done = frame[frame["status"] == "done"]
         lost = len(frame) - len(done)
         runs = done.groupby(["model", "params"]).size()
-        seeds = f"{runs.min()}" if len(runs) and runs.min() == runs.max() else "1 or more"
         data = ", ".join(frame["dataset"].unique()) if len(frame) else ""
-        interval = "mean ± 95 % t-interval" if len(runs) and runs.max() > 1 else "one run a point, so no interval"
-        caption = f"{data}; {interval}, {seeds} seed{'' if seeds == '1' else 's'} a point"
+        interval = "one run a point, so no interval"
+        if len(runs) and runs.max() > 1:
+            seeds = f"{runs.max()}" if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"
+            interval = f"mean of {seeds} seeds ± 95 % t-interval"
+        caption = f"{data}; {interval}"
         ax.set_title(caption + (f"; {lost} of {len(frame)} runs failed or diverged" if lost else ""), fontsize=9)
         return figure
 
@@ -114,6 +119,7 @@ def scatter_figure(frame: pd.DataFrame) -> Figure:
 def curves_figure(epochs: pd.DataFrame) -> Figure:
     """Return loss above accuracy by epoch, a column a budget."""
     budgets = list(epochs["budget"].drop_duplicates().sort_values())
+    models = list(epochs["model"].unique())
     with _style():
         rows = 2 * max(1, -(-len(budgets) // COLUMNS))
         columns = max(1, min(len(budgets), COLUMNS))
@@ -122,7 +128,7 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
         for index, budget in enumerate(budgets):
             own = epochs["budget"].isna() if _missing(budget) else epochs["budget"] == budget
             for offset, metric in enumerate(("loss", "accuracy")):
-                ax = curves(epochs[own], metric, axes[2 * (index // COLUMNS) + offset, index % COLUMNS])
+                ax = curves(epochs[own], metric, axes[2 * (index // COLUMNS) + offset, index % COLUMNS], models)
                 handles, names = ax.get_legend_handles_labels()
                 if (legend := ax.get_legend()) is not None:
                     legend.remove()
@@ -198,20 +204,36 @@ def _parameter_ticks(ax: Axes) -> None:
 
 
 def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None:
-    """Write each family's name beside its last point, above the one below it, and make room for the longest."""
-    figure = ax.figure
-    height = LABEL_GAP * LABEL_SIZE * figure.dpi / 72
-    lowest = -float("inf")
-    for name, x, y, color in sorted(ends, key=lambda end: end[2]):
-        at = ax.transData.transform((x, y))[1]
-        placed = max(at, lowest + height)
-        lowest = placed
+    """Write each family's name beside its last point, moved as the others need, and make room for the longest."""
+    if not ends:
+        return
+    figure = ax.get_figure(root=True)
+    assert figure is not None  # noqa: S101 - axes that are drawn on have one
+    figure.draw_without_rendering()  # so that positions on the page are final
+    points_per_pixel = 72 / figure.dpi
+    ends = sorted(ends, key=lambda end: end[2])
+    at = [ax.transData.transform((x, y))[1] * points_per_pixel for _, x, y, _ in ends]
+    box = ax.get_window_extent()
+    bounds = (box.y0 * points_per_pixel, box.y1 * points_per_pixel)
+    for (name, x, y, color), wanted, placed in zip(ends, at, _spread(at, *bounds), strict=True):
         ax.annotate(
-            name, (x, y), xytext=(DODGE * len(ends) / 2 + 8, (placed - at) * 72 / figure.dpi),
-            textcoords="offset points", va="center", color=color, fontsize=LABEL_SIZE, fontweight="bold",
+            name, (x, y), xytext=(DODGE * len(ends) / 2 + 8, placed - wanted), textcoords="offset points", va="center",
+            color=color, fontsize=LABEL_SIZE, fontweight="bold", parse_math=False,
         )  # fmt: skip
-    if ends:
-        low, high = ax.get_xlim()
-        longest = max(len(name) for name, *_ in ends) * 0.7 * LABEL_SIZE + 12  # points: a letter is 0.7 of its size
-        width = ax.get_window_extent().width * 72 / figure.dpi
-        ax.set_xlim(low, high * (high / low) ** (longest / max(width - longest, 1)))
+    low, high = ax.get_xlim()
+    longest = max(len(name) for name, *_ in ends) * 0.7 * LABEL_SIZE  # points: a letter is 0.7 of its size
+    width = box.width * points_per_pixel
+    ax.set_xlim(low, high * (high / low) ** (longest / max(width - longest, 1)))
+
+
+def _spread(wanted: Sequence[float], bottom: float, top: float) -> list[float]:
+    """Return heights near the wanted ones (ascending) that lie a label apart: pushed up, then back under the top."""
+    gap = LABEL_GAP * LABEL_SIZE
+    placed: list[float] = []
+    for height in wanted:
+        placed.append(max(height, placed[-1] + gap if placed else bottom + gap / 2))
+    limit = top - gap / 2
+    for index in reversed(range(len(placed))):
+        placed[index] = min(placed[index], limit)
+        limit = placed[index] - gap
+    return placed

@@ -4,15 +4,15 @@ import itertools
 
 import pytest
 import torch
-import zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
-from zoo import registry
 
+import zoo
 from archbench.budget import build_model, closed_form, size_model
 from archbench.errors import InputError, ModelError
 from archbench.schema import Budget
+from zoo import registry
 
 FAMILIES = zoo.list_models()
 SHAPES = [(1, 8, 8), (1, 28, 28), (3, 32, 32), (3, 64, 64), (3, 9, 50)]
@@ -60,7 +60,9 @@ def test_the_closed_form_counts_any_knobs(family, data):
     spec = zoo.model_spec(family)
     natural = spec.options()
     knobs = {
-        name: tuple(data.draw(st.integers(1, 40)) for _ in value) if isinstance(value, tuple) else data.draw(st.integers(1, 40))
+        name: tuple(data.draw(st.integers(1, 40)) for _ in value)
+        if isinstance(value, tuple)
+        else data.draw(st.integers(1, 40))
         for name, value in natural.items()
     }
     polynomial = closed_form(spec, (3, 20, 30), 10)
@@ -75,7 +77,9 @@ def test_proportions_stay_near_the_natural_ones(family, target):
     sized = size_model(family, Budget(target), (1, 28, 28), 10)
     natural = zoo.model_spec(family).options(sized.width)
     for name, value in natural.items():
-        pairs = zip(value, sized.options[name], strict=True) if isinstance(value, tuple) else [(value, sized.options[name])]
+        pairs = (
+            zip(value, sized.options[name], strict=True) if isinstance(value, tuple) else [(value, sized.options[name])]
+        )
         for expected, actual in pairs:
             assert abs(actual - expected) <= max(2, 0.26 * expected)
 

@@ -2,20 +2,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-import zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.models import get_model_weights
-from zoo import registry
 
+import zoo
 from archbench import cost
 from archbench.budget import size_model
 from archbench.cost import measure_cost, register_counter
 from archbench.cost.layers import layer_table
 from archbench.errors import ModelError
 from archbench.schema import Budget
+from zoo import registry
 
 
 @pytest.fixture
@@ -37,9 +37,7 @@ def test_resnet18_costs_what_torchvision_publishes():
     assert (counted.macs, counted.params) == (1_814_073_344, 11_689_512)
 
 
-@pytest.mark.parametrize(
-    ("model", "width", "macs"), [("cnn", 32, 113.1e6), ("mobilenet", 8, 3.96e6)]
-)
+@pytest.mark.parametrize(("model", "width", "macs"), [("cnn", 32, 113.1e6), ("mobilenet", 8, 3.96e6)])
 def test_the_published_fer2013_nets_cost_what_was_published(model, width, macs):
     counted = measure_cost(size_model(model, None, (1, 48, 48), 7, width=width))
     assert counted.macs == pytest.approx(macs, rel=0.005)
@@ -138,5 +136,3 @@ def test_a_counter_that_fails_is_a_missing_figure_with_its_reason(own_registry):
 def test_a_model_that_does_not_run_says_so(own_registry):
     with pytest.raises(ModelError, match="given does not run on 1x8x8: RuntimeError"):
         measure_cost(sized_as(nn.Linear(3, 4), (1, 8, 8)))
-
-

@@ -230,7 +230,10 @@ def test_cifar10_is_read_from_its_batches(tmp_path, monkeypatch):
 
 
 def fer_rows(usages, labels):
-    rows = [f"{label}, {usage},{' '.join(map(str, RNG.integers(0, 256, 48 * 48)))}" for usage, label in zip(usages, labels, strict=True)]
+    rows = [
+        f"{label}, {usage},{' '.join(map(str, RNG.integers(0, 256, 48 * 48)))}"
+        for usage, label in zip(usages, labels, strict=True)
+    ]
     return "emotion, Usage, pixels\n" + "\n".join(rows) + "\n"
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 import torchvision
-import zoo
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+import zoo
 
 FAMILIES = zoo.list_models()
 

@@ -6,8 +6,9 @@ import textwrap
 
 import pytest
 import torch
-import zoo
 from torch import nn
+
+import zoo
 from zoo import registry
 
 
@@ -134,7 +135,9 @@ def leaving():
 
 def test_a_broken_plugin_is_named_and_does_not_stop_the_rest(own_registry, monkeypatch):
     entries = [FakeEntryPoint("bad", broken), FakeEntryPoint("exits", leaving), FakeEntryPoint("good", lambda: linear)]
-    monkeypatch.setattr(importlib.metadata, "entry_points", lambda group: entries if group == "archbench.models" else [])
+    monkeypatch.setattr(
+        importlib.metadata, "entry_points", lambda group: entries if group == "archbench.models" else []
+    )
     monkeypatch.setattr(registry, "_plugins_loaded", False)
     problems = zoo.load_plugins()
     assert set(problems) == {"bad", "exits"}

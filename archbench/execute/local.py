@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import subprocess
 import sys
@@ -126,8 +127,11 @@ class _Worker(threading.Thread):
 
     def _post_mortem(self) -> Outcome:
         process, self._process = self._process, None
-        code = None if process is None else process.wait()
-        how = f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit status {code}"
+        how = "could not be started"
+        if process is not None:
+            code = process.wait()
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
+            _close(process)
         return Outcome("failed", error=f"its worker process {how}; see {self._log.name}")
 
     def stop(self) -> None:
@@ -138,6 +142,11 @@ class _Worker(threading.Thread):
             process.kill()
             process.wait()
             self.join()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
+            _close(process)
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):  # what was not sent to the dead is lost with it
+                pipe.close()

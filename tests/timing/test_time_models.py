@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import pytest
 import torch
-import zoo
 from torch import nn
-from zoo import registry
 
+import zoo
 from archbench.budget import size_model
 from archbench.environment import capture
 from archbench.schema import Budget, Recipe
 from archbench.timing import Protocol, time_models
 from archbench.timing.sessions import fits
+from zoo import registry
 
 
 class CountingClock:

@@ -1,0 +1,279 @@
+"""The line from end to end, on real digits with small nets."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from conftest import QUICK, small_study
+from torch import nn
+
+import zoo
+from archbench import pipeline
+from archbench.data import load_dataset
+from archbench.errors import DataError, InputError, Interrupted, StoreError
+from archbench.pipeline import done_keys, load, run, stored_folders
+from archbench.plan import make_plan, planned
+from archbench.store import Store
+from zoo import registry
+
+OWN_MODELS = """
+import os
+from torch import nn
+from zoo import register_model
+
+class Net(nn.Module):
+    def __init__(self, num_classes, width):
+        super().__init__()
+        self.net = nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.ReLU(), nn.Linear(width, num_classes))
+    def forward(self, x):
+        return self.net(x)
+
+@register_model
+def own_good(*, num_classes, width=8):
+    print("a model that talks")
+    return Net(num_classes, width)
+
+@register_model
+def own_unbuilt(*, num_classes, width=8):
+    raise ValueError("no such layer")
+
+class Unrun(Net):
+    def forward(self, x):
+        raise ValueError("no forward")
+
+@register_model
+def own_unrun(*, num_classes, width=8):
+    return Unrun(num_classes, width)
+
+class Killed(Net):
+    def forward(self, x):
+        if os.getpid() != int(os.environ["ARCHBENCH_TEST_PARENT"]):
+            os.kill(os.getpid(), 9)
+        return super().forward(x)
+
+@register_model
+def own_killed(*, num_classes, width=8):
+    return Killed(num_classes, width)
+"""
+
+
+@pytest.fixture
+def own_models(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("ARCHBENCH_TEST_PARENT", str(__import__("os").getpid()))
+    (tmp_path / "own_models.py").write_text(OWN_MODELS)
+    zoo.import_models("own_models")
+    yield ("own_models",)
+    sys.modules.pop("own_models", None)
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Return the cells that are trained, as they are."""
+    cells = []
+    original = pipeline.run_here
+    monkeypatch.setattr(pipeline, "run_here", lambda todo, *rest: (cells.extend(todo), original(todo, *rest)))
+    return cells
+
+
+def quick(study, folder, **settings):
+    return run(study, folder, workers=0, protocol=QUICK, **settings)
+
+
+def test_a_run_fills_every_room_of_the_line(filled):
+    assert len(filled.records) == 8
+    assert filled.complete
+    for record in filled.records:
+        sized = record.cell.sized
+        assert abs(sized.rel_error) <= 0.01
+        assert record.cost.params == sized.params
+        assert record.cost.macs > 0
+        assert {timing.mode for timing in record.timings} == {"train", "infer"}
+        assert all(len(timing.samples_us) == 8 for timing in record.timings)
+        assert len(record.training.epochs) == 1
+        assert 0 <= record.training.test.top1 <= 1
+        assert record.environment.torch == torch.__version__
+    assert len({timing.session for record in filled.records for timing in record.timings}) == 1
+    assert len({record.cell.key for record in filled.records}) == 8
+
+
+def test_the_same_study_runs_nothing_and_a_new_seed_only_itself(tmp_path, trained, monkeypatch):
+    first = quick(small_study(), tmp_path)
+    assert len(trained) == 4
+    trained.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "time_models", None)
+        patch.setattr(pipeline, "measure_cost", None)
+        again = quick(small_study(), tmp_path)
+        assert trained == []
+        assert again.records == first.records
+        more = quick(small_study(seeds=3), tmp_path)
+    assert [cell.recipe.seed for cell in trained] == [2, 2]
+    assert len(more.records) == 6
+
+
+def test_a_new_model_trains_alone_and_is_timed_beside_the_others(tmp_path, trained):
+    quick(small_study(["mlp"], ["3k"], seeds=1), tmp_path)
+    trained.clear()
+    both = quick(small_study(["mlp", "mobilenet"], ["3k"], seeds=1), tmp_path)
+    assert [cell.model for cell in trained] == ["mobilenet"]
+    sessions = {record.cell.model: record.timings[0].session for record in both.records}
+    assert sessions["mlp"] == sessions["mobilenet"]
+
+
+@pytest.mark.parametrize("change", [{"epochs": 1}, {"lr": 0.01}, {"optimizer": "sgd"}, {"batch_size": 32}])
+def test_another_recipe_is_another_result(tmp_path, trained, change):
+    quick(small_study(["mlp"], ["3k"], seeds=1), tmp_path)
+    trained.clear()
+    other = quick(small_study(["mlp"], ["3k"], seeds=1, **change), tmp_path)
+    assert len(trained) == 1
+    assert len(other.records) == 1
+    assert all(timing.batch_size == other.study.recipe.batch_size for timing in other.records[0].timings)
+
+
+def test_workers_and_this_process_come_to_the_same_weights(tmp_path):
+    study = small_study(["mlp", "mobilenet"], ["5k"])
+    here = quick(study, tmp_path / "here")
+    told = []
+    there = run(study, tmp_path / "there", workers=2, protocol=QUICK, report=told.append)
+    hashes = [[r.training.weights_sha256 for r in comparison.records] for comparison in (here, there)]
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes[0])) == 4
+    steps = [step for step in told if step.stage == "train"]
+    assert sum(step.finished for step in steps) == 4
+    assert steps[-1].done == pytest.approx(steps[-1].total)
+
+
+def test_each_failure_is_a_row_with_its_reason_and_the_others_finish(tmp_path, own_models):
+    models = ["mlp", "own_good", "own_unbuilt", "own_unrun", "own_killed", "own_models:gone"]
+    study = small_study(models, ["3k"], seeds=1, plugins=own_models)
+    comparison = run(study, tmp_path, workers=2, protocol=QUICK)
+    by_model = {record.cell.model: record for record in comparison.records}
+    assert {name: record.status for name, record in by_model.items()} == {
+        "mlp": "done", "own_good": "done", "own_unbuilt": "failed", "own_unrun": "failed", "own_killed": "failed",
+        "own_models:gone": "failed",
+    }  # fmt: skip
+    assert by_model["own_unbuilt"].error == "own_unbuilt cannot be built at 1x8x8: ValueError: no such layer"
+    assert by_model["own_unrun"].error == "ValueError: no forward"
+    assert by_model["own_killed"].error.startswith("its worker process was killed by signal 9")
+    assert "has no attribute 'gone'" in by_model["own_models:gone"].error
+    assert not comparison.complete
+    log = (tmp_path / "workers.log").read_text()
+    assert "Traceback" in log
+    assert "a model that talks" in log
+    frame = comparison.frame()
+    assert list(frame["model"]) == models
+    assert frame.set_index("model").loc["own_unrun", "error"] == "ValueError: no forward"
+
+
+def test_a_failure_is_tried_again_and_a_divergence_is_not(tmp_path, own_models, trained, monkeypatch):
+    study = small_study(["own_unrun", "mlp"], ["3k"], seeds=1, plugins=own_models, lr=1e9, optimizer="sgd")
+    first = quick(study, tmp_path)
+    assert [record.status for record in first.records] == ["failed", "diverged"]
+    assert first.records[1].training.diverged_epoch == 1
+    trained.clear()
+    monkeypatch.setattr(pipeline, "time_models", None)  # what cannot be timed is not timed again each time
+    quick(study, tmp_path)
+    assert [cell.model for cell in trained] == ["own_unrun"]
+
+
+def test_models_of_the_running_script_are_trained_in_this_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+
+    def scripted(*, num_classes, width=8):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))
+
+    scripted.__module__ = "__main__"
+    zoo.register_model(scripted)
+    monkeypatch.setattr(pipeline, "run_in_workers", None)
+    assert run(small_study(["scripted"], ["3k"], seeds=1), tmp_path, protocol=QUICK).complete
+
+
+def test_an_interrupt_keeps_what_is_finished(tmp_path, monkeypatch):
+    original = pipeline.run_here
+
+    def interrupted(cells, *rest):
+        original(cells[:1], *rest)
+        if cells:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "run_here", interrupted)
+        with pytest.raises(Interrupted, match="1 of 4 runs are finished and kept") as caught:
+            quick(small_study(), tmp_path)
+    assert caught.value.exit_code == 130
+    assert len(load(tmp_path).records) == 1
+    assert len(quick(small_study(), tmp_path).records) == 4
+
+
+def test_faults_are_said_before_anything_is_written(tmp_path):
+    out = tmp_path / "out"
+    for study, error in [
+        (small_study(["resnet81"]), InputError),
+        (small_study(["mlp", "mlp"]), InputError),
+        (small_study([]), InputError),
+        (small_study(baseline="cnn"), InputError),
+        (small_study(dataset="minst"), InputError),
+        (small_study(dataset="mnist"), DataError),
+    ]:
+        with pytest.raises(error):
+            quick(study, out)
+    assert not out.exists()
+
+
+def test_a_plan_says_what_is_done(tmp_path):
+    quick(small_study(["mlp"], ["3k"]), tmp_path)
+    told = []
+    rows = planned(make_plan(small_study(["mlp", "resnet18"], ["3k"]), told.append), done_keys(tmp_path))
+    assert [(row["model"], row["seed"], row["done"]) for row in rows] == [
+        ("mlp", 0, True), ("mlp", 1, True), ("resnet18", 0, False), ("resnet18", 1, False)
+    ]  # fmt: skip
+    assert done_keys(tmp_path / "nowhere") == set()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_budget_that_cannot_be_reached_is_told_with_the_nearest(tmp_path):
+    told = []
+    plan = make_plan(small_study(["mobilenet"], ["50"]), told.append)
+    nearest = plan.cells[0].sized.params
+    assert f"mobilenet cannot be sized to 50 here: the nearest has {nearest}" in told[0].detail
+
+
+def test_results_are_found_below_a_folder(filled, tmp_path):
+    assert stored_folders(filled.folder) == [filled.folder]
+    assert filled.folder in stored_folders(filled.folder.parent)
+    with pytest.raises(StoreError, match="there are no results in"):
+        stored_folders(tmp_path / "nowhere")
+
+
+def test_changed_files_are_not_trained_on(tmp_path, stripes):
+    from archbench.execute import train_cell
+
+    cell = make_plan(small_study(["mlp"], ["3k"], seeds=1)).cells[0]
+    assert "changed while the comparison ran" in train_cell(cell, stripes, lambda epoch: None).error
+    assert train_cell(cell, load_dataset("digits"), lambda epoch: None).status == "done"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(MemoryError("no more"), "oom"), (RuntimeError("[enforce fail] can't allocate memory: 9 bytes"), "oom"),
+     (torch.OutOfMemoryError("CUDA out of memory"), "oom"), (RuntimeError("shape"), "failed")],
+)  # fmt: skip
+def test_running_out_of_memory_is_told_apart(monkeypatch, error, status):
+    from archbench import execute
+
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(execute, "train", fail)
+    cell = make_plan(small_study(["mlp"], ["3k"], seeds=1)).cells[0]
+    assert execute.train_cell(cell, load_dataset("digits"), lambda epoch: None).status == status
+
+
+def test_the_store_keeps_the_timings_once(filled):
+    with Store(filled.folder) as store:
+        assert len(store.timings()) == 4 * 2
+        assert all(record.timings == () for record in store.records().values())

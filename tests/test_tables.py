@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from test_schema import CELL, COST, ENVIRONMENT, RECORD, SIZED, TRAINING
+from test_stats import timing
+
+from archbench import words
+from archbench.frame import epochs_frame, runs_frame
+from archbench.schema import Budget, Metrics, Recipe
+from archbench.tables import overhead, summary
+
+
+def record(model, target, seed, accuracy, samples=None, params=None, status="done", session="s"):
+    params = params or target
+    budget = Budget(target) if target else None
+    sized = dataclasses.replace(SIZED, model=model, family=model, params=params, budget=budget)
+    cell = dataclasses.replace(CELL, model=model, budget=budget, recipe=Recipe(seed=seed), sized=sized)
+    training = dataclasses.replace(TRAINING, test=Metrics(0.1, accuracy, 1.0), diverged_epoch=None)
+    timings = () if samples is None else tuple(
+        timing(np.array(samples) * factor, mode=mode, sized_key=sized.key, session=session)
+        for mode, factor in (("train", 1.0), ("infer", 0.25))
+    )  # fmt: skip
+    cost = dataclasses.replace(COST, params=params, macs=10 * params)
+    done = status == "done"
+    return dataclasses.replace(
+        RECORD, cell=cell, status=status, cost=cost, training=training if done else None, timings=timings,
+        environment=ENVIRONMENT, error=None if done else "it broke",
+    )  # fmt: skip
+
+
+BASE = [100.0, 110.0, 90.0, 100.0, 120.0, 80.0, 100.0, 105.0]
+SLOW = [1.5 * value for value in BASE]
+RECORDS = [
+    *(record("cnn", 1000, seed, 0.90 + seed / 100, BASE) for seed in range(3)),
+    *(record("net", 1000, seed, 0.93 + seed / 100, SLOW, params=1005) for seed in range(3)),
+    record("net", 5000, 0, 0.0, SLOW, status="failed"),
+    record("fixed", None, 0, 0.5, BASE, params=1200),
+]
+
+
+def test_a_row_a_run_with_exact_integers_and_empty_cells():
+    frame = runs_frame(RECORDS)
+    assert len(frame) == 8
+    first = frame.iloc[0]
+    assert (first["params"], first["macs"], first["flops"], first["seed"]) == (1000, 10_000, 20_000, 0)
+    assert first["flops_torch"] == 14
+    assert pd.isna(first["macs_x"])
+    assert first["train_step_us_cpu"] == 100.0
+    assert first["train_us_per_sample_cpu"] == 12.5
+    assert first["infer_step_us_cpu"] == 25.0
+    assert frame["params"].dtype == "Int64"
+    failed = frame.iloc[6]
+    assert (failed["status"], failed["error"]) == ("failed", "it broke")
+    assert pd.isna(failed["test_accuracy"])
+    assert pd.isna(frame.iloc[7]["budget"])
+
+
+def test_integers_survive_csv(tmp_path):
+    frame = runs_frame([record("cnn", 30_000, 0, 0.9, params=123_456_789_012)])
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    assert ",123456789012," in (tmp_path / "runs.csv").read_text()
+
+
+def test_an_epoch_has_a_row_a_split():
+    frame = epochs_frame(RECORDS[:1])
+    assert frame["split"].tolist() == ["train", "validation"]
+    assert pd.isna(frame["loss"][0])
+    assert frame["accuracy"].tolist() == [0.1, 0.3]
+
+
+def test_the_summary_averages_over_seeds_and_counts_the_rest():
+    table = summary(runs_frame(RECORDS)).set_index(["model", "budget"])
+    row = table.loc[("cnn", 1000)]
+    assert (row["n"], row["test_accuracy"]) == (3, pytest.approx(0.91))
+    # t(0.975, 2) = 4.303 times the standard error 0.01 / sqrt(3)
+    assert row["test_accuracy_high"] - row["test_accuracy"] == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
+    failed = table.loc[("net", 5000)]
+    assert (failed["n"], failed["not_done"]) == (0, "1 failed")
+    assert pd.isna(failed["test_accuracy"])
+    fixed = summary(runs_frame(RECORDS)).iloc[-1]
+    assert pd.isna(fixed["budget"])
+    assert pd.isna(fixed["test_accuracy_low"])
+
+
+def test_the_overhead_is_against_the_baseline_of_the_same_budget():
+    table = overhead(RECORDS).set_index(["model", "budget"])
+    row = table.loc[("net", 1000)]
+    assert row["baseline"] == "cnn@1k"
+    assert row["params_ratio"] == 1.005
+    assert row["macs_ratio"] == 1.005
+    assert row["train_ratio_cpu"] == pytest.approx(1.5)  # paired: the noise that both share is not in it
+    assert row["train_ratio_cpu_low"] == pytest.approx(1.5)
+    assert row["infer_ratio_cpu"] == pytest.approx(1.5)
+    assert row["accuracy_points"] == pytest.approx(3.0)
+    assert row["accuracy_points_low"] == pytest.approx(3.0)
+    assert table.loc[("cnn", 1000)]["params_ratio"] == 1.0
+    assert pd.isna(table.loc[("cnn", 1000)]["accuracy_points"])
+
+
+def test_a_fixed_model_stands_against_the_nearest_baseline():
+    fixed = overhead([*RECORDS, record("cnn", 1_000_000, 0, 0.9, BASE)]).iloc[-2]
+    assert (fixed["model"], fixed["baseline"]) == ("fixed", "cnn@1k")
+    assert overhead(RECORDS, "fixed").iloc[0]["baseline"] == "fixed"
+    assert overhead(RECORDS, "net").set_index(["model", "budget"]).loc[("cnn", 1000)][
+        "accuracy_points"
+    ] == pytest.approx(-3)
+
+
+def test_times_of_two_sessions_have_no_ratio():
+    table = overhead([record("cnn", 1000, 0, 0.9, BASE), record("net", 1000, 0, 0.9, SLOW, session="later")])
+    assert table["train_step_us_cpu"].tolist() == [100.0, 150.0]
+    assert pd.isna(table["train_ratio_cpu"][1])
+
+
+def test_no_records_make_no_table():
+    assert overhead([]).empty
+    assert words.overhead_markdown(overhead([]), []) == "Nothing has been run.\n"
+
+
+def test_words_of_the_summary():
+    lines = words.summary_words(summary(runs_frame(RECORDS)))
+    assert lines["test accuracy, %"].tolist() == ["91.0 ± 2.5", "94.0 ± 2.5", "1 failed", "50.0"]
+    assert lines["budget"].tolist() == ["1k", "1k", "5k", ""]
+    assert lines["off"].tolist() == ["+0.00 %", "+0.50 %", "+0.00 %", ""]
+    assert lines["train, µs/step"].tolist() == ["100", "150", "150", "100"]
+
+
+def test_words_of_the_overhead():
+    text = words.overhead_markdown(overhead(RECORDS), RECORDS)
+    assert text.startswith("# Time overhead against cnn\n")
+    assert "1.50x [1.50, 1.50]" in text
+    assert "+3.0 ± 0.0" in text
+    assert "baseline" in text
+    assert "a CPU" in text
+    assert "Unstable" not in text
+    shaky = [record("cnn", 1000, 0, 0.9, [100.0, 140.0] * 4)]
+    assert "cnn@1k, train on cpu: the middle half" in words.overhead_markdown(overhead(shaky), shaky)
+    lines = words.overhead_words(overhead(RECORDS))
+    assert lines["train, µs/step, ratio"].tolist()[-1] == "1.00x [1.00, 1.00] tie"
+
+
+def test_a_ratio_that_may_be_one_is_a_tie():
+    wobble = [value * factor for value, factor in zip(BASE, [1.1, 0.9] * 4, strict=True)]
+    lines = words.overhead_words(overhead([record("cnn", 1000, 0, 0.9, BASE), record("net", 1000, 0, 0.9, wobble)]))
+    assert lines["train, µs/step, ratio"][1].endswith("tie")
+
+
+def test_both_devices_have_columns_of_their_own():
+    cuda = tuple(timing([10.0] * 8, mode=mode, device="cuda") for mode in ("train", "infer"))
+    records = [dataclasses.replace(r, timings=(*r.timings, *cuda)) for r in RECORDS[:2]]
+    lines = words.overhead_words(overhead(records))
+    assert {"train, µs/step, cpu", "train, µs/step, cuda", "infer, µs/step, cuda, ratio"} <= set(lines.columns)

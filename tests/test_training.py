@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from sklearn.metrics import top_k_accuracy_score
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from archbench import training
+from archbench.data.splits import three_splits
+from archbench.schema import Recipe
+from archbench.training import evaluate, make_optimizer, top_k, torch_threads, train
+
+RECIPE = Recipe(epochs=3, batch_size=16)
+
+
+def net(dropout=0.0):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.BatchNorm1d(16), nn.Dropout(dropout), nn.Linear(16, 2))
+
+
+def without_seconds(result):
+    epochs = [dataclasses.replace(e, train_seconds=0, validation_seconds=0) for e in result.epochs]
+    return dataclasses.replace(result, epochs=tuple(epochs), seconds=0)
+
+
+def test_a_separable_task_is_learned(stripes):
+    result = train(net, stripes, dataclasses.replace(RECIPE, epochs=8))
+    assert result.test.top1 == 1.0
+    assert result.epochs[-1].train.loss < result.epochs[0].train.loss
+    assert [epoch.epoch for epoch in result.epochs] == list(range(1, 9))
+    assert result.diverged_epoch is None
+    assert result.k == 1
+
+
+@pytest.mark.parametrize("augment", [(), ("flip", "shift")])
+def test_a_run_repeats_to_the_bit_and_a_seed_changes_it(stripes, augment):
+    recipe = dataclasses.replace(RECIPE, augment=augment)
+    with torch_threads(1):
+        torch.manual_seed(99)
+        first = train(lambda: net(0.3), stripes, recipe)
+        torch.manual_seed(7)
+        second = train(lambda: net(0.3), stripes, recipe)
+        other = train(lambda: net(0.3), stripes, dataclasses.replace(recipe, seed=1))
+    assert without_seconds(first) == without_seconds(second)
+    assert first.weights_sha256 != other.weights_sha256
+
+
+def test_an_epochs_randomness_does_not_depend_on_what_came_before(stripes, monkeypatch):
+    drawn = []
+    original = torch.randperm
+    monkeypatch.setattr(torch, "randperm", lambda n: drawn.append(original(n)) or drawn[-1])
+    train(net, stripes, RECIPE)
+    train(lambda: net(0.5), stripes, RECIPE)  # dropout draws numbers in every epoch
+    assert len(drawn) == 6
+    assert all(torch.equal(a, b) for a, b in zip(drawn[:3], drawn[3:], strict=True))
+    assert not torch.equal(drawn[0], drawn[1])
+
+
+def test_the_test_split_changes_nothing_but_the_test_figures(stripes):
+    swapped = three_splits(
+        "swapped",
+        (stripes.images["train"], stripes.labels["train"]),
+        (stripes.images["validation"], stripes.labels["validation"]),
+        (stripes.images["test"].flip(0) // 2, 1 - stripes.labels["test"]),
+        stripes.classes,
+        "",
+    )
+    ours, theirs = (train(net, data, RECIPE) for data in (stripes, swapped))
+    assert ours.weights_sha256 == theirs.weights_sha256
+    assert without_seconds(ours).epochs == without_seconds(theirs).epochs
+    assert ours.test != theirs.test
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_at_its_epoch(stripes):
+    class Failing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer, self.steps = nn.Linear(64, 2), 0
+
+        def forward(self, x):
+            self.steps += self.training
+            logits = self.layer(x.flatten(1))
+            return logits * math.nan if self.steps > 4 else logits  # 3 steps an epoch
+
+    told = []
+    result = train(Failing, stripes, dataclasses.replace(RECIPE, epochs=5), on_epoch=told.append)
+    assert result.diverged_epoch == 2
+    assert len(result.epochs) == len(told) == 2
+    assert result.epochs[0].train.loss is not None
+    assert result.epochs[1].train.loss is None
+    assert result.test is None
+
+
+def test_metrics_are_those_of_scikit_learn():
+    torch.manual_seed(0)
+    logits, labels = torch.randn(700, 10), torch.randint(10, (700,))
+    images = torch.arange(700).reshape(-1, 1, 1, 1)
+
+    class Table(nn.Module):
+        def forward(self, x):
+            return logits[x.flatten()]
+
+    metrics = evaluate(Table(), lambda x: x, images, labels, "fp32", 3)
+    assert metrics.loss == pytest.approx(float(cross_entropy(logits, labels)), rel=1e-6)
+    assert metrics.top1 == pytest.approx(float((logits.argmax(1) == labels).float().mean()))
+    assert metrics.topk == pytest.approx(top_k_accuracy_score(labels, logits, k=3))
+
+
+def test_training_metrics_are_means_over_samples_not_batches(stripes):
+    class Constant(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.bias = nn.Parameter(torch.tensor([0.3, -0.2]))
+
+        def forward(self, x):
+            return self.bias.expand(len(x), 2)
+
+    result = train(Constant, stripes, Recipe(epochs=1, batch_size=20, lr=1e-12))
+    expected = cross_entropy(torch.tensor([[0.3, -0.2]] * 48), stripes.labels["train"])
+    assert result.epochs[0].train.loss == pytest.approx(float(expected), rel=1e-5)
+    assert result.epochs[0].train.top1 == 0.5
+
+
+@pytest.mark.parametrize(("classes", "k"), [(2, 1), (3, 2), (10, 3), (99, 3), (100, 5), (1000, 5)])
+def test_k_of_top_k(classes, k):
+    assert top_k(classes) == k
+
+
+@pytest.mark.parametrize(("samples", "size"), [(48, 16), (49, 16), (50, 16), (5, 64), (1, 4), (33, 32)])
+def test_batches_cover_all_samples_and_none_but_the_only_one_is_alone(samples, size):
+    bounds = training._batch_bounds(samples, size)
+    assert [i for first, last in bounds for i in range(first, last)] == list(range(samples))
+    assert samples == 1 or all(last - first > 1 for first, last in bounds)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+def test_optimizers_take_what_is_trainable(name, kind):
+    model = net()
+    model[1].requires_grad_(requires_grad=False)
+    optimizer = make_optimizer(model, Recipe(optimizer=name, lr=0.02, weight_decay=0.1))
+    (group,) = optimizer.param_groups
+    assert type(optimizer).__name__ == kind
+    assert (group["lr"], group["weight_decay"]) == (0.02, 0.1)
+    assert {id(p) for p in group["params"]} == {id(p) for p in model.parameters() if p.requires_grad}
+    assert group.get("momentum", 0.9) == 0.9
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rates"),
+    [
+        ("constant", [1.0] * 8),
+        ("cosine", [(1 + math.cos(math.pi * step / 8)) / 2 for step in range(8)]),
+        ("step", [1.0] * 4 + [0.1] * 2 + [0.01] * 2),
+    ],
+)
+def test_schedules_by_step(schedule, rates):
+    recipe = Recipe(optimizer="sgd", lr=1.0, schedule=schedule, epochs=2)
+    optimizer = make_optimizer(net(), recipe)
+    scheduler = training._schedule(optimizer, recipe, 4)
+    seen = []
+    for _ in range(8):
+        seen.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    assert seen == pytest.approx(rates)
+
+
+def test_bfloat16_trains_and_differs_from_float32(stripes):
+    fp32 = train(net, stripes, RECIPE)
+    bf16 = train(net, stripes, dataclasses.replace(RECIPE, precision="bf16"))
+    assert bf16.test.top1 is not None
+    assert bf16.weights_sha256 != fp32.weights_sha256
+
+
+def test_threads_are_set_and_put_back():
+    before = torch.get_num_threads()
+    with torch_threads(1):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.gpu
+def test_training_on_cuda(stripes):
+    result = train(net, stripes, dataclasses.replace(RECIPE, epochs=8), "cuda")
+    assert result.test.top1 == 1.0
