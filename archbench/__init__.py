@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archbench.api import compare, cost, layers, load, size
+    from archbench.api import compare, cost_of, layers_of, load, size
     from archbench.comparison import Comparison
     from archbench.data import load_dataset, register_dataset
     from archbench.errors import ArchbenchError
@@ -23,9 +23,9 @@ _HOMES = {
     "ArchbenchError": "archbench.errors",
     "Comparison": "archbench.comparison",
     "compare": "archbench.api",
-    "cost": "archbench.api",
+    "cost_of": "archbench.api",
     "create_model": "zoo",
-    "layers": "archbench.api",
+    "layers_of": "archbench.api",
     "list_models": "zoo",
     "load": "archbench.api",
     "load_dataset": "archbench.data",
@@ -39,9 +39,9 @@ __all__ = [
     "ArchbenchError",
     "Comparison",
     "compare",
-    "cost",
+    "cost_of",
     "create_model",
-    "layers",
+    "layers_of",
     "list_models",
     "load",
     "load_dataset",

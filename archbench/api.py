@@ -74,14 +74,14 @@ def size(
     return size_model(model, target, shape, classes, width)
 
 
-def cost(model: str, budget: str | int | None = None, **settings: Any) -> Cost:
+def cost_of(model: str, budget: str | int | None = None, **settings: Any) -> Cost:
     """Return what a model costs; `settings` as for `size`."""
     return measure_cost(size(model, budget, **settings))
 
 
-def layers(model: str, budget: str | int | None = None, **settings: Any) -> list[Layer]:
+def layers_of(model: str, budget: str | int | None = None, **settings: Any) -> list[Layer]:
     """Return a model's layers in the order they run; `settings` as for `size`."""
     return layer_table(size(model, budget, **settings))
 
 
-__all__ = ["compare", "cost", "layers", "load", "size"]
+__all__ = ["compare", "cost_of", "layers_of", "load", "size"]

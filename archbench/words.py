@@ -29,21 +29,18 @@ def summary_words(table: pd.DataFrame) -> pd.DataFrame:
             "model": row["model"],
             "budget": compact(row["budget"]) if row["budget"] is not None else "",
             "params": grouped(row["params"]) if row["params"] is not None else "",
-            "off": percent(row["rel_error"]),
             "MACs": short(row["macs"]) if row["macs"] is not None else "",
-            "test accuracy, %": with_interval(*_percent(row, "test_accuracy")) or note,
+            "accuracy, %": with_interval(*_percent(row, "test_accuracy")) or note,
             "n": str(row["n"]) + (f" ({note})" if note and row["n"] else ""),
         }
-        for device in DEVICES:
-            for mode in MODES:
-                if f"{mode}_step_us_{device}" in table:
-                    line[_heading(mode, device, table)] = micros(row[f"{mode}_step_us_{device}"])
+        for device, mode in _timed(table):
+            line[f"{_heading(mode, device, table)}, µs"] = micros(row[f"{mode}_step_us_{device}"])
         words.append(line)
     return pd.DataFrame(words)
 
 
 def overhead_words(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the overhead table as people read it; a ratio whose interval holds 1 is a tie."""
+    """Return the overhead table as people read it, values and ratios; a ratio whose interval holds 1 is a tie."""
     import pandas as pd
 
     words = []
@@ -54,17 +51,33 @@ def overhead_words(table: pd.DataFrame) -> pd.DataFrame:
             "params": grouped(row["params"]) if row["params"] is not None else "",
             "MACs": f"{short(row['macs'])} ({ratio(row['macs_ratio'])})" if row["macs_ratio"] is not None else "",
         }
-        for device in DEVICES:
-            for mode in MODES:
-                name = f"{mode}_ratio_{device}"
-                if name in table:
-                    heading = _heading(mode, device, table)
-                    line[heading] = micros(row[f"{mode}_step_us_{device}"])
-                    line[f"{heading}, ratio"] = _ratio_words(row, name)
-        points = with_interval(row["accuracy_points"], _half(row, "accuracy_points"), sign=True)
-        line["accuracy, points"] = points or ("baseline" if _is_baseline(row) else "")
+        for device, mode in _timed(table):
+            heading = _heading(mode, device, table)
+            line[f"{heading}, µs/step"] = micros(row[f"{mode}_step_us_{device}"])
+            line[f"{heading}, ratio"] = "1" if _is_baseline(row) else _ratio_words(row, f"{mode}_ratio_{device}")
+        line["accuracy, points"] = "baseline" if _is_baseline(row) else _points_words(row)
         words.append(line)
     return pd.DataFrame(words)
+
+
+def overhead_brief(table: pd.DataFrame) -> pd.DataFrame:
+    """Return what differs from the baseline as ratios alone, narrow enough for a terminal."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "model": row["model"],
+            "budget": compact(row["budget"]) if row["budget"] is not None else "",
+            "MACs": ratio(row["macs_ratio"]),
+            **{
+                f"{_heading(mode, device, table)} time": _ratio_words(row, f"{mode}_ratio_{device}")
+                for device, mode in _timed(table)
+            },
+            "points": _points_words(row),
+        }
+        for row in _rows(table)
+        if not _is_baseline(row)
+    ])  # fmt: skip
 
 
 def epochs_words(epochs: pd.DataFrame) -> pd.DataFrame:
@@ -205,17 +218,24 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _timed(table: pd.DataFrame) -> list[tuple[str, str]]:
+    """Return the (device, mode) pairs that a table holds steps of."""
+    return [(device, mode) for device in DEVICES for mode in MODES if f"{mode}_step_us_{device}" in table]
+
+
 def _heading(mode: str, device: str, table: pd.DataFrame) -> str:
-    both = any(f"{mode}_step_us_{other}" in table for other in DEVICES if other != device)
-    return f"{mode}, µs/step" + (f", {device}" if both or device != "cpu" else "")
+    """Return the mode, with the device where it is not the CPU alone."""
+    return mode if {d for d, _ in _timed(table)} == {"cpu"} else f"{mode} on {device}"
 
 
 def _ratio_words(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if _is_baseline(row):
-        return "1"
     text = ratio(row[name], low, high)
     return f"{text} tie" if text and low is not None and low <= 1 <= high else text
+
+
+def _points_words(row: Mapping[str, Any]) -> str:
+    return with_interval(row["accuracy_points"], _half(row, "accuracy_points"), sign=True)
 
 
 def _is_baseline(row: Mapping[str, Any]) -> bool:

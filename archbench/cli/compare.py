@@ -136,17 +136,20 @@ def _run(study: Study, folder: Path, workers: int | None, *, quiet: bool) -> tup
 
 def _print(comparison: Comparison, files: list[Path]) -> None:
     from archbench.units import number
-    from archbench.words import overhead_words, summary_words
+    from archbench.words import overhead_brief, summary_words
 
     study = comparison.study
     print_table(
         summary_words(comparison.summary()),
         f"{study.dataset}: {number(len(study.seeds), 'seed')}, {number(study.recipe.epochs, 'epoch')}, "
-        f"{study.recipe.batch_size} samples a step, {number(study.threads, 'thread')}",
+        f"steps of {study.recipe.batch_size} samples on {number(study.threads, 'thread')}",
     )
     if len(study.models) > 1:
         out.print()
-        print_table(overhead_words(comparison.overhead()), f"Overhead against {study.baseline or study.models[0]}")
+        print_table(
+            overhead_brief(comparison.overhead()),
+            f"Relative to {study.baseline or study.models[0]}; accuracy in points",
+        )
     out.print()
     out.print("Written: " + ", ".join(str(file) for file in files))
 

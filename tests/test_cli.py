@@ -1,0 +1,355 @@
+"""The command line as users meet it: exit codes, one clear line, pure JSON, files where they are said to be."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from archbench import cli
+from archbench.cli.options import state
+
+FILES = {"runs.csv", "summary.csv", "overhead.csv", "overhead.md", "scatter.png", "scatter.svg", "curves.png"}
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Return the folder and the output of one small comparison that a real process made."""
+    folder = tmp_path_factory.mktemp("cli") / "small"
+    done = archbench(
+        "compare", "mlp", "mobilenet", "--budgets", "3k", "--epochs", "1", "--seeds", "2", "--out", folder,
+        cwd=folder.parent,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def archbench(*words, cwd=None, env=None):
+    return subprocess.run(
+        [sys.executable, "-m", "archbench", *map(str, words)], capture_output=True, text=True, check=False, cwd=cwd,
+        env={**os.environ, **(env or {})},
+    )  # fmt: skip
+
+
+def invoke(monkeypatch, capsys, *words):
+    """Run the command line in this process; return exit code, standard output, standard error."""
+    monkeypatch.setattr(sys, "argv", ["archbench", *map(str, words)])
+    monkeypatch.setattr(state, "debug", False)
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as left:
+        code = left.code or 0
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_compare_writes_its_files_and_says_so(small):
+    folder, done = small
+    assert {file.name for file in folder.iterdir()} == FILES | {"results.sqlite", "workers.log"}
+    for name in FILES:
+        assert (folder / name).stat().st_size > 100
+        assert str(folder / name) in done.stdout
+    with (folder / "runs.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["seed"], row["status"]) for row in rows] == [
+        ("mlp", "0", "done"), ("mlp", "1", "done"), ("mobilenet", "0", "done"), ("mobilenet", "1", "done")
+    ]  # fmt: skip
+    assert all(abs(float(row["rel_error"])) <= 0.01 for row in rows)
+    assert "Relative to mlp" in done.stdout
+    assert "training 100%" in done.stderr
+
+
+def test_the_same_command_again_trains_nothing(small):
+    folder, _ = small
+    again = archbench(
+        "compare", "mlp", "mobilenet", "--budgets", "3k", "--epochs", "1", "--seeds", "2", "--out", folder
+    )
+    assert again.returncode == 0
+    assert again.stderr == ""
+    assert "Written:" in again.stdout
+
+
+def test_json_is_pure(small, monkeypatch, capsys):
+    folder, _ = small
+    words = ("compare", "mlp", "mobilenet", "--budgets", "3k", "--epochs", 1, "--seeds", 2, "--out", folder, "--json")
+    code, out, _ = invoke(monkeypatch, capsys, *words)
+    result = json.loads(out)
+    assert code == 0
+    assert {row["model"] for row in result["runs"]} == {"mlp", "mobilenet"}
+    assert {Path(file).name for file in result["files"]} == FILES
+    assert [row["n"] for row in result["summary"]] == [2, 2]
+    assert result["overhead"][1]["train_ratio_cpu"] > 0
+
+
+def test_plot_and_export_make_the_files_again(small, monkeypatch, capsys, tmp_path):
+    folder, _ = small
+    figures = (folder / "scatter.svg").read_bytes()
+    tables = (folder / "runs.csv").read_bytes()
+    (folder / "scatter.svg").unlink()
+    (folder / "runs.csv").unlink()
+    assert invoke(monkeypatch, capsys, "plot", folder.parent)[0] == 0
+    assert invoke(monkeypatch, capsys, "export", folder)[0] == 0
+    assert (folder / "scatter.svg").read_bytes() == figures
+    assert (folder / "runs.csv").read_bytes() == tables
+    code, _, _ = invoke(monkeypatch, capsys, "plot", folder.parent, "--out", tmp_path / "elsewhere")
+    assert code == 0
+    assert (tmp_path / "elsewhere" / "small" / "curves.png").is_file()
+    rows = json.loads(invoke(monkeypatch, capsys, "export", folder, "--json")[1])
+    assert len(rows) == 4
+    assert rows[0]["folder"] == str(folder)
+
+
+def test_dry_run_resolves_and_writes_nothing(small, monkeypatch, capsys, tmp_path):
+    code, out, _ = invoke(
+        monkeypatch, capsys, "compare", "cnn", "mobilenet", "mlp", "--budgets", "30k,100k", "--dry-run", "--json"
+    )
+    plan = json.loads(out)
+    assert (code, plan["to_run"], plan["done"], len(plan["cells"])) == (0, 18, 0, 18)
+    assert all(abs(cell["rel_error"]) <= 0.01 for cell in plan["cells"])
+    assert all(cell["options"] for cell in plan["cells"])
+    assert list(tmp_path.iterdir()) == []
+    folder, _ = small
+    words = ("compare", "mlp", "--budgets", "3k", "--epochs", 1, "--seeds", 3, "--dry-run", "--out", folder)
+    out = invoke(monkeypatch, capsys, *words)[1]
+    assert f"1 of 3 runs to do in {folder}" in out
+
+
+def test_train_shows_its_epochs(monkeypatch, capsys):
+    words = ("train", "mlp", "--budget", "3k", "--epochs", 2, "--seed", 4, "--quiet")
+    code, out, err = invoke(monkeypatch, capsys, *words)
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == ["1", "2"]
+    assert Path("results/train-digits/runs.csv").is_file()
+    row = json.loads(invoke(monkeypatch, capsys, *words, "--json")[1])
+    assert (row["seed"], row["epochs_done"], len(row["curve"])) == (4, 2, 4)
+
+
+def test_list_show_cost_and_datasets(monkeypatch, capsys):
+    code, out, _ = invoke(monkeypatch, capsys, "list", "res*")
+    assert code == 0
+    assert "resnet18_mod" in out
+    assert "mlp" not in out
+    rows = json.loads(invoke(monkeypatch, capsys, "list", "--json")[1])
+    assert {"cnn", "mobilenet", "resnet18", "resnet18_mod", "mlp"} <= {row["model"] for row in rows}
+    out = invoke(monkeypatch, capsys, "show", "cnn", "--budget", "200k", "--input", "1x48x48", "--classes", 7)[1]
+    lines = out.splitlines()
+    total = next(line for line in lines if line.startswith("total"))
+    params = [
+        int(line.split()[3].replace(",", "")) for line in lines[2:] if len(line.split()) >= 5 and "x" in line.split()[2]
+    ]
+    assert int(total.split()[1].replace(",", "")) >= sum(params) > 0
+    assert abs(int(total.split()[1].replace(",", "")) / 200_000 - 1) < 0.01
+    assert "off by" in out
+    code, out, _ = invoke(monkeypatch, capsys, "cost", "resnet18", "--input", "3x224x224", "--classes", 1000, "--json")
+    counted = json.loads(out)
+    assert (counted["params"], counted["macs"]) == (11_689_512, 1_814_073_344)
+    shown = json.loads(invoke(monkeypatch, capsys, "show", "mlp", "--budget", "5k", "--input", "1x8x8", "--json")[1])
+    assert shown["totals"]["params"] == shown["model"]["params"] == sum(layer["params"] for layer in shown["layers"])
+    both = json.loads(invoke(monkeypatch, capsys, "cost", "mlp", "cnn", "--input", "1x8x8", "--json")[1])
+    assert [row["model"] for row in both] == ["mlp", "cnn"]
+    rows = {row["dataset"]: row for row in json.loads(invoke(monkeypatch, capsys, "datasets", "--json")[1])}
+    assert rows["digits"]["images"] == {"train": 1079, "validation": 359, "test": 359}
+    assert "data root" in rows["mnist"]["problem"]
+    assert "train-images" in invoke(monkeypatch, capsys, "datasets", "--data-root", ".")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "parts"),
+    [
+        (["compare", "cnn", "--budgets", "30q"], 2, ["'30q' is not a budget", "30000, 30k, 1.6M or 2e5"]),
+        (["compare", "cnn", "--budgets", "30k,30000"], 2, ["given twice"]),
+        (["compare", "cmn", "--budgets", "30k"], 2, ["unknown model 'cmn'", "Did you mean cnn"]),
+        (["compare", "cnn", "--dataset", "digit"], 2, ["unknown data set", "Did you mean digits"]),
+        (["compare", "cnn", "--dataset", "mnist"], 5, ["no data root", "--data-root DIR"]),
+        (["compare", "cnn", "--dataset", "mnist", "--data-root", "/nowhere"], 5, ["/nowhere is no folder", "/raw"]),
+        (["compare", "mlp", "--budgets", "3k", "--out", "/dev/null/x"], 6, ["cannot be written", "--out"]),
+        (["compare", "cnn", "--epochs", "0"], 2, ["epochs: 0", "from 1"]),
+        (["compare", "cnn", "--seeds", "x"], 2, ["names no seeds"]),
+        (["compare", "cnn", "--lr", "nan"], 2, ["learning rate: nan"]),
+        (["compare", "cnn", "--optimizer", "lion"], 2, ["'lion' is no optimizer", "adam, adamw, sgd"]),
+        (["compare", "cnn", "--device", "tpu"], 2, ["'tpu' is not a device"]),
+        (["compare", "cnn", "--threads", "999"], 2, ["threads: 999"]),
+        (["compare", "cnn", "--name", "../x"], 2, ["is no name for a run"]),
+        (["compare", "cnn", "--augment", "zoom"], 2, ["is no augmentation"]),
+        (["compare", "cnn", "--baseline", "mlp"], 2, ["baseline 'mlp' is not among"]),
+        (["compare", "cnn", "cnn"], 2, ["named twice"]),
+        (["show", "cnn", "--input", "5"], 2, ["is not an input shape", "1x28x28"]),
+        (["list", "nothing*"], 2, ["no model matches"]),
+        (["plot", "nowhere"], 4, ["there are no results in nowhere"]),
+        (["cost", "gone:net"], 3, ["importing gone failed"]),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_clear_line_with_its_exit_code(monkeypatch, capsys, words, code, parts):
+    got, out, err = invoke(monkeypatch, capsys, *words)
+    assert got == code
+    assert out == ""
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
+    for part in parts:
+        assert part in err
+
+
+@pytest.mark.parametrize(
+    "words", [["compare"], ["compare", "cnn", "--nope"], ["nope"], ["show", "cnn", "--classes", "x"]]
+)
+def test_wrong_usage_exits_with_2(monkeypatch, capsys, words):
+    code, _, err = invoke(monkeypatch, capsys, *words)
+    assert code == 2
+    assert "Usage" in err
+    assert "Traceback" not in err
+
+
+def test_debug_shows_the_traceback(monkeypatch, capsys):
+    from archbench.errors import InputError
+
+    with pytest.raises(InputError):
+        invoke(monkeypatch, capsys, "show", "cmn", "--debug")
+
+
+def test_a_fault_of_ours_is_one_line_too(monkeypatch, capsys):
+    monkeypatch.setattr("archbench.catalog.models", lambda *_: 1 / 0)
+    code, _, err = invoke(monkeypatch, capsys, "list")
+    assert code == 1
+    assert "ZeroDivisionError: division by zero" in err
+    assert "--debug" in err
+
+
+def test_a_broken_import_is_named_and_does_not_stop_the_rest(monkeypatch, capsys):
+    code, out, err = invoke(monkeypatch, capsys, "list", "cnn", "--import", "no_such_module")
+    assert code == 0
+    assert "cnn" in out
+    assert "warning: importing no_such_module failed" in err
+
+
+def test_what_a_model_prints_stays_out_of_json(monkeypatch, capsys, tmp_path):
+    (tmp_path / "talker.py").write_text(
+        "from torch import nn\n"
+        "def net(num_classes):\n"
+        "    print('hello from the model')\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    code, out, err = invoke(monkeypatch, capsys, "cost", "talker:net", "--input", "1x8x8", "--json")
+    assert code == 0
+    assert json.loads(out)["params"] == 650
+    assert "hello from the model" in err
+
+
+def test_a_run_that_fails_exits_with_3_and_keeps_the_others(monkeypatch, capsys):
+    words = ("compare", "mlp", "nowhere:net", "--budgets", "3k", "--epochs", 1, "--seeds", 1, "--quiet", "--workers", 0)
+    code, out, err = invoke(monkeypatch, capsys, *words)
+    assert code == 3
+    assert "failed: nowhere:net@3k seed 0: importing nowhere failed" in err
+    assert "1 failed" in out
+    assert Path("results/digits/scatter.png").is_file()
+
+
+def test_help_names_every_command_and_needs_no_heavy_library():
+    runner = CliRunner()
+    out = runner.invoke(cli.app, ["--help"]).output
+    for command in ("compare", "train", "list", "show", "cost", "plot", "export", "datasets"):
+        assert command in out
+        assert runner.invoke(cli.app, [command, "--help"]).exit_code == 0
+    code = (
+        "import sys\nfrom archbench.cli import app\n"
+        "try: app(['--help'])\nexcept SystemExit: pass\n"
+        "print({'torch', 'pandas', 'numpy', 'scipy', 'matplotlib'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "set()\n"
+
+
+def test_version_is_the_packages():
+    from importlib.metadata import version
+
+    assert CliRunner().invoke(cli.app, ["--version"]).output == f"archbench {version('archbench')}\n"
+
+
+def test_a_closed_pipe_is_quiet(tmp_path):
+    command = f"{sys.executable} -m archbench list --json | head -c 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+
+
+LONG = ("compare", "mlp", "cnn", "--budgets", "3k,30k", "--epochs", "60", "--seeds", "3")
+
+
+def start(folder):
+    return subprocess.Popen(
+        [sys.executable, "-m", "archbench", *LONG, "--out", str(folder)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+
+
+def first_result(process):
+    for line in process.stderr:
+        if line.startswith("training") and "test accuracy" in line:
+            return
+    pytest.fail(f"no run was finished: exit {process.wait()}")
+
+
+def workers_of(folder):
+    """Return the processes that were started to work for a folder; they hold its log open."""
+    log = str((folder / "workers.log").resolve())
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/fd/2"):
+        try:
+            if str(entry.readlink()) == log:
+                found.append(int(entry.parts[2]))
+        except OSError:
+            continue
+    return found
+
+
+def gone(folder):
+    for _ in range(600):
+        if not workers_of(folder):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which processes are left")
+@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_stopping_loses_nothing_that_was_finished(tmp_path, signal_, code):
+    folder = tmp_path / "stopped"
+    process = start(folder)
+    first_result(process)
+    assert workers_of(folder)
+    process.send_signal(signal_)
+    out, err = process.communicate()
+    assert process.returncode == code
+    if signal_ == signal.SIGINT:
+        assert "runs are finished and kept in" in err
+        assert f"archbench compare mlp cnn --budgets 3k,30k --epochs 60 --seeds 3 --out {folder}" in err
+        assert "Traceback" not in err + out
+    assert gone(folder)
+    from archbench.pipeline import done_keys
+
+    kept = done_keys(folder)
+    assert kept
+    plan = archbench(
+        "compare",
+        "mlp",
+        "cnn",
+        "--budgets",
+        "3k,30k",
+        "--epochs",
+        60,
+        "--seeds",
+        3,
+        "--out",
+        folder,
+        "--dry-run",
+        "--json",
+    )
+    assert json.loads(plan.stdout)["done"] == len(kept) < 12

@@ -1,0 +1,141 @@
+"""What the documents say is run."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from test_cli import invoke
+
+import archbench
+import zoo
+from archbench import cost, data
+from archbench.budget import size_model
+from archbench.cost import measure_cost
+from archbench.data import load_dataset
+from archbench.schema import Budget
+from zoo import registry
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def blocks(text, language):
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+COMMANDS = [line for block in blocks(README, "bash") for line in block.splitlines() if line.startswith("archbench")]
+
+
+@pytest.fixture
+def own_registries(monkeypatch):
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+    monkeypatch.setattr(data, "_SOURCES", dict(data.sources()))
+    monkeypatch.setattr(cost, "_COUNTERS", dict(cost.counters()))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    sys.modules.pop("mynets", None)
+
+
+def test_the_readme_shows_commands():
+    assert len(COMMANDS) >= 10
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_readme_works(own_registries, monkeypatch, capsys, tmp_path, filled, line):
+    (tmp_path / "mynets.py").write_text(next(block for block in blocks(README, "python") if "register_model" in block))
+    (tmp_path / "results").symlink_to(filled.folder)
+    words = shlex.split(line, comments=True)[1:]
+    if words[0] == "compare" and "--dry-run" not in words:
+        words.append("--dry-run")
+    if words[0] == "train":
+        words += ["--quiet"]
+    code, out, err = invoke(monkeypatch, capsys, *words)
+    assert (code, err) == (0, "")
+    assert out
+
+
+def test_the_python_of_the_readme_runs(capsys):
+    code = next(block for block in blocks(README, "python") if "archbench.compare" in block)
+    names = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert len(names["frame"]) == 8
+    assert len(names["summary"]) == 4
+    assert Path("results/digits/scatter.png").is_file()
+    assert capsys.readouterr().out.startswith(str(names["sized"].params))
+    plt.close("all")
+
+
+def section(heading):
+    (code,) = blocks(CONTRIBUTING.partition(f"## {heading}\n")[2].partition("\n## ")[0], "python")
+    assert sum(bool(line.strip()) for line in code.splitlines()) < 10
+    exec(compile(code, heading, "exec"), {"__name__": f"contributed_{heading.split()[-1]}"})
+
+
+def test_adding_a_model(own_registries, monkeypatch):
+    monkeypatch.setitem(sys.modules, "contributed_model", import_module("zoo.mlp"))
+    section("Add a model")
+    sized = size_model("perceptron", Budget(30_000), (1, 8, 8), 10)
+    assert abs(sized.rel_error) < 0.01
+    assert zoo.model_spec("perceptron").summary == "One hidden layer."
+
+
+def test_adding_a_data_set(own_registries):
+    section("Add a data set")
+    loaded = load_dataset("noise")
+    assert {split: len(labels) for split, labels in loaded.labels.items()} == {
+        "train": 60,
+        "validation": 20,
+        "test": 20,
+    }
+    assert loaded.images["train"].dtype == torch.uint8
+
+
+def test_adding_a_counter(own_registries):
+    section("Add a counter")
+    counted = measure_cost(size_model("mlp", Budget(5_000), (1, 8, 8), 10))
+    figure = next(count for count in counted.counters if count.counter == "weights")
+    assert figure.value == counted.macs  # a fully connected net multiplies each weight once
+
+
+def test_public_names_are_there_and_documented():
+    for module in (archbench, zoo):
+        assert sorted(module.__all__) == list(module.__all__)
+        for name in module.__all__:
+            assert getattr(module, name).__doc__
+    assert set(archbench.__all__) == set(archbench._HOMES) == set(dir(archbench))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        archbench.nothing  # noqa: B018 - asking is the test
+
+
+def test_the_readmes_files_and_links_are_there():
+    for link in re.findall(r"\]\(([^)#]+)\)", README + CONTRIBUTING):
+        assert link.startswith("http") or (ROOT / link).is_file(), link
+
+
+def test_the_readmes_defaults_are_the_recipes():
+    from archbench.schema import Recipe
+
+    recipe = Recipe()
+    said = " ".join(README.split())
+    assert f"Adam, learning rate {recipe.lr:g}, {recipe.schedule}, {recipe.epochs} epochs" in said
+    assert f"batches of {recipe.batch_size}" in said
+
+
+def test_the_commands_defaults_are_the_recipes():
+    import inspect
+
+    from archbench.cli import compare
+    from archbench.schema import Recipe
+
+    for command in (compare.compare, compare.train):
+        defaults = {name: p.default for name, p in inspect.signature(command).parameters.items()}
+        for name in ("epochs", "batch_size", "optimizer", "schedule", "weight_decay", "label_smoothing", "precision"):
+            assert defaults[name] == getattr(Recipe(), name), (command.__name__, name)
