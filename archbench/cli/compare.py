@@ -151,7 +151,7 @@ def _print(comparison: Comparison, files: list[Path]) -> None:
             f"Relative to {study.baseline or study.models[0]}; accuracy in points",
         )
     out.print()
-    out.print("Written: " + ", ".join(str(file) for file in files))
+    out.print("Written:", *files, sep="\n  ")
 
 
 def _dry_run(study: Study, folder: Path, *, as_json: bool) -> None:
