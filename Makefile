@@ -1,13 +1,14 @@
 # make compare   the main job on the embedded data set
 # make test      the tests          make lint      style, types, layers
 # make plots     every figure under results/ again, from what is stored
+# make bench     the benchmarks: ratios measured side by side, printed and never asserted
 # Each sets up .venv first where it is missing.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: compare test lint plots clean
+.PHONY: compare test lint plots bench clean
 
 compare: $(READY)
 	$(BIN)/archbench compare cnn mobilenet --budgets 30k,200k,1.6M
@@ -17,6 +18,9 @@ plots: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest
+
+bench: $(READY)
+	$(BIN)/python tests/bench/sizing.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

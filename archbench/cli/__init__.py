@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from archbench.cli import compare, models, results
-from archbench.cli.options import state
+from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
 from archbench.errors import ArchbenchError, Interrupted, reason
 
@@ -41,6 +41,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def _root(
     _: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    debug: Debug = False,
 ) -> None:
     pass
 

@@ -58,8 +58,9 @@ def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 def print_table(frame: pd.DataFrame, title: str = "", *, footer: bool = False) -> None:
     """Write a frame of words as a table; with `footer` its last row stands under a line."""
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for index, column in enumerate(frame.columns):
-        table.add_column(Text(str(column)), justify="left" if index == 0 else "right", overflow="fold")
+    for column in frame.columns:
+        numbers = all(str(value)[:1] in "0123456789+-" for value in frame[column] if value)
+        table.add_column(Text(str(column)), justify="right" if numbers else "left", overflow="fold")
     rows = [[Text(str(cell)) for cell in row] for row in frame.itertuples(index=False)]
     for index, row in enumerate(rows):
         if footer and index == len(rows) - 1:
@@ -100,11 +101,13 @@ class Display:
         self._last_line = self._last_step = time.monotonic()
 
     def __enter__(self) -> Self:
-        self._live.start()
+        if not self._live.disable:  # older versions of rich write an empty line even so
+            self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._live.stop()
+        if not self._live.disable:
+            self._live.stop()
 
     def __call__(self, step: Step) -> None:
         """Show one step."""
