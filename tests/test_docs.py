@@ -8,6 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import torch
 from matplotlib import pyplot as plt
@@ -118,6 +119,22 @@ def test_public_names_are_there_and_documented():
 def test_the_readmes_files_and_links_are_there():
     for link in re.findall(r"\]\(([^)#]+)\)", README + CONTRIBUTING):
         assert link.startswith("http") or (ROOT / link).is_file(), link
+
+
+def test_the_readmes_table_is_the_reference_results():
+    reference = (ROOT / "results/reference/xeon-2core/digits/overhead.md").read_text(encoding="utf-8")
+    table = "\n".join(line for line in reference.splitlines() if line.startswith("|"))
+    assert table.count("mobilenet") == 3
+    assert table in README
+
+
+def test_reference_results_give_their_tables_again(tmp_path):
+    folder = ROOT / "results/reference/xeon-2core/digits"
+    for file in archbench.load(folder).write_tables(tmp_path):
+        if file.suffix == ".csv":
+            pd.testing.assert_frame_equal(pd.read_csv(file), pd.read_csv(folder / file.name), rtol=1e-9)
+        else:
+            assert file.read_text(encoding="utf-8") == (folder / file.name).read_text(encoding="utf-8")
 
 
 def test_the_readmes_defaults_are_the_recipes():
