@@ -138,7 +138,7 @@ def _build(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequenc
         return zoo.create_model(
             spec.name, num_classes=classes, in_chans=channels, input_size=(height, width), **options
         )
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"{spec.name} cannot be built at {channels}x{height}x{width}: {reason(error)}"
         raise ModelError(msg, "Try a larger input or budget, or mend the model.") from error
 

@@ -176,8 +176,8 @@ def _train(
         name = f"{label(cell.model, cell.budget)} seed {cell.recipe.seed}"
         report(Progress("train", name, done, total, detail, finished=event.outcome is not None))
 
-    run_here([cell for cell in todo if cell.sized is None], plan.dataset, on_event)
-    ordered = sorted((cell for cell in todo if cell.sized is not None), key=lambda c: weight[c.key], reverse=True)
+    run_here([cell for cell in todo if cell.problem is not None], plan.dataset, on_event)
+    ordered = sorted((cell for cell in todo if cell.problem is None), key=lambda c: weight[c.key], reverse=True)
     modules = {find_spec(cell.model).build.__module__ for cell in ordered}
     if "__main__" in modules or workers == 0:
         run_here(ordered, plan.dataset, on_event)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     Report = Callable[[Progress], None]
 
+BYTES_PER_PARAM = 16  # in float32: the weight, its gradient, and two moments of Adam; activations come on top
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -32,8 +34,8 @@ class Plan:
 
     @property
     def sized(self) -> dict[str, SizedModel]:
-        """The models that could be built, by their key."""
-        return {cell.sized.key: cell.sized for cell in self.cells if cell.sized is not None}
+        """The models that can be run, by their key."""
+        return {c.sized.key: c.sized for c in self.cells if c.sized is not None and c.problem is None}
 
 
 def silent(_: Progress) -> None:
@@ -69,6 +71,7 @@ def make_plan(study: Study, report: Report = silent) -> Plan:
         sized, problem = None, None
         try:
             sized = size_model(model, budget, dataset.input_shape, len(dataset.classes))
+            problem = _too_large(sized, study, environment)
         except ModelError as error:
             problem = str(error)
         detail = problem or ""
@@ -86,6 +89,17 @@ def make_plan(study: Study, report: Report = silent) -> Plan:
             for seed in study.seeds
         ]  # fmt: skip
     return Plan(study, dataset, environment, tuple(cells))
+
+
+def _too_large(sized: SizedModel, study: Study, environment: Environment) -> str | None:
+    """Return why a model cannot be trained in this machine's memory, which would end more than its own run."""
+    needed = sized.params * BYTES_PER_PARAM
+    if study.device != "cpu" or environment.memory_bytes is None or needed <= environment.memory_bytes:
+        return None
+    sizes = [f"{size / 2**30:,.0f} GiB" for size in (needed, environment.memory_bytes)]
+    return (
+        f"{sized.model} with {compact(sized.params)} parameters needs {sizes[0]} to train; the machine has {sizes[1]}"
+    )
 
 
 def planned(plan: Plan, done: Collection[str]) -> list[dict[str, Any]]:

@@ -202,7 +202,8 @@ class Cell:
     """A run before it ran: model x budget x data set x recipe x seed, on a kind of device.
 
     Attributes:
-        sized: the model at its size; None where it could not be built, and `problem` says why.
+        sized: the model at its size; None where it could not be built.
+        problem: why it cannot be run at all, known before it is tried.
         data_sha256: fingerprint of the data: content and splits.
         device_name: the processor's model, as results need not agree to the bit between two of them.
     """

@@ -7,12 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 from archbench.data import Dataset
 from archbench.data.splits import three_splits
 from archbench.pipeline import run
 from archbench.study import make_study
 from archbench.timing import Protocol
+
+# A shared machine pauses when it likes: no example is too slow. CI repeats the same examples each time.
+settings.register_profile("archbench", deadline=None, derandomize=bool(os.environ.get("CI")))
+settings.load_profile("archbench")
 
 QUICK = Protocol(rounds=8, min_rounds=1, block_us=1, warmup_blocks=0)
 SHARED = Path(__file__).parents[2] / "shared"

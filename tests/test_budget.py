@@ -23,7 +23,7 @@ def built_params(sized):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     target=st.integers(20_000, 20_000_000),
     shape=st.tuples(st.sampled_from([1, 3]), st.integers(8, 64), st.integers(8, 64)),
@@ -54,7 +54,7 @@ def test_the_count_is_that_of_a_real_build(family, shape):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_the_closed_form_counts_any_knobs(family, data):
     spec = zoo.model_spec(family)

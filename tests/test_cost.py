@@ -68,7 +68,7 @@ def test_the_counters_agree_on_what_they_all_count(model):
     assert counted.macs <= figures["ptflops"].value <= 1.3 * counted.macs
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     groups=st.integers(1, 3), inputs=st.integers(1, 4), outputs=st.integers(1, 4), kernel=st.integers(1, 4),
     stride=st.integers(1, 3), dilation=st.integers(1, 2), padding=st.integers(0, 2), transposed=st.booleans(),

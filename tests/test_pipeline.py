@@ -54,6 +54,10 @@ class Killed(Net):
         return super().forward(x)
 
 @register_model
+def own_leaving(*, num_classes, width=8):
+    raise SystemExit(3)
+
+@register_model
 def own_killed(*, num_classes, width=8):
     return Killed(num_classes, width)
 """
@@ -148,13 +152,13 @@ def test_workers_and_this_process_come_to_the_same_weights(tmp_path):
 
 
 def test_each_failure_is_a_row_with_its_reason_and_the_others_finish(tmp_path, own_models):
-    models = ["mlp", "own_good", "own_unbuilt", "own_unrun", "own_killed", "own_models:gone"]
+    models = ["mlp", "own_good", "own_unbuilt", "own_unrun", "own_killed", "own_leaving", "own_models:gone"]
     study = small_study(models, ["3k"], seeds=1, plugins=own_models)
     comparison = run(study, tmp_path, workers=2, protocol=QUICK)
     by_model = {record.cell.model: record for record in comparison.records}
     assert {name: record.status for name, record in by_model.items()} == {
         "mlp": "done", "own_good": "done", "own_unbuilt": "failed", "own_unrun": "failed", "own_killed": "failed",
-        "own_models:gone": "failed",
+        "own_leaving": "failed", "own_models:gone": "failed",
     }  # fmt: skip
     assert by_model["own_unbuilt"].error == "own_unbuilt cannot be built at 1x8x8: ValueError: no such layer"
     assert by_model["own_unrun"].error == "ValueError: no forward"
@@ -240,6 +244,15 @@ def test_a_budget_that_cannot_be_reached_is_told_with_the_nearest(tmp_path):
     plan = make_plan(small_study(["mobilenet"], ["50"]), told.append)
     nearest = plan.cells[0].sized.params
     assert f"mobilenet cannot be sized to 50 here: the nearest has {nearest}" in told[0].detail
+
+
+def test_a_model_that_memory_cannot_hold_is_not_tried(tmp_path):
+    comparison = quick(small_study(["mlp"], ["3k", "1e12"], seeds=1), tmp_path)
+    small, large = comparison.records
+    assert small.status == "done"
+    assert large.status == "failed"
+    assert "needs 14,901 GiB to train" in large.error
+    assert large.cell.sized.params == pytest.approx(1e12, rel=0.01)
 
 
 def test_results_are_found_below_a_folder(filled, tmp_path):

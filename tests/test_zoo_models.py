@@ -50,7 +50,7 @@ def test_resnet18_is_torchvisions_to_the_bit():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(height=st.integers(8, 70), width=st.integers(8, 70), chans=st.integers(1, 4), classes=st.integers(2, 30))
 def test_any_input_from_8x8_up_gives_logits(name, height, width, chans, classes):
     net = zoo.create_model(

@@ -50,12 +50,12 @@ def layer_table(sized: SizedModel) -> list[Layer]:
     try:
         with zoo.skeletons():
             return _run(build_model(sized), torch.empty(1, *sized.input_shape))
-    except Exception:  # noqa: BLE001 - a net that the meta device refuses runs for real, and speaks for itself there
+    except (Exception, SystemExit):  # noqa: BLE001 - a net that the meta device refuses runs for real, and speaks for itself there
         net = build_model(sized)
     try:
         with torch.no_grad():
             return _run(net, torch.zeros(1, *sized.input_shape))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         msg = f"{sized.model} does not run on {shape(sized.input_shape)}: {reason(error)}"
         raise ModelError(msg, "Give the input it was made for with --input.") from error
 

@@ -23,7 +23,7 @@ def train_cell(cell: Cell, dataset: Dataset, on_epoch: Callable[[Epoch], None]) 
 
     The traceback of a failure goes to standard error, which is a worker's log.
     """
-    if cell.sized is None:
+    if cell.sized is None or cell.problem is not None:
         return Outcome("failed", error=cell.problem)
     sized = cell.sized
     try:
@@ -34,7 +34,7 @@ def train_cell(cell: Cell, dataset: Dataset, on_epoch: Callable[[Epoch], None]) 
             training = train(lambda: build_model(sized), dataset, cell.recipe, cell.device, on_epoch)
     except MemoryError as error:
         return Outcome("oom", error=f"out of memory: {error}")
-    except Exception as error:  # noqa: BLE001 - a model may raise anything, and the other cells go on
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything, and the other cells go on
         traceback.print_exc(file=sys.stderr)
         oom = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
         return Outcome("oom" if oom else "failed", error=reason(error))

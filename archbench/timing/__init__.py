@@ -67,7 +67,7 @@ def time_models(
                 try:
                     step = _step(sized, mode, images, recipe, device)
                     step()
-                except Exception as error:  # noqa: BLE001 - whatever a model raises, the others are timed
+                except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises, the others are timed
                     on_problem(f"{sized.model} cannot be timed ({mode}, {device}): {reason(error)}")
                 else:
                     steps[sized.key, mode] = step
