@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 from rich.text import Text
 
 from archbench.units import seconds
@@ -86,15 +86,16 @@ class Display:
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
         self._live = Progress(
-            TextColumn("{task.fields[stage]:>9}"),
-            BarColumn(bar_width=20),
-            TaskProgressColumn(),
-            TimeElapsedColumn(),
+            TextColumn("{task.fields[stage]:>9}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=12),
+            TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
+            TimeRemainingColumn(compact=True, table_column=Column(no_wrap=True, min_width=5)),
             TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[what]}", markup=False),
+            # What is worked on takes the rest of the line and gives way first.
+            TextColumn("{task.fields[what]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
             console=err,
             disable=quiet or not err.is_terminal,
+            expand=True,
         )
         self._tasks: dict[str, Any] = {}
         self._started: dict[str, float] = {}
