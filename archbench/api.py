@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench import pipeline
-from archbench.budget import size_model
+from archbench.budget import find_spec, size_model
+from archbench.catalog import home
 from archbench.cost import measure_cost
 from archbench.cost.layers import layer_table
 from archbench.pipeline import load
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from archbench.comparison import Comparison
     from archbench.cost.layers import Layer
     from archbench.schema import Cost, Progress, SizedModel
-
-DEFAULT_INPUT = (3, 32, 32)
-DEFAULT_CLASSES = 10
 
 
 def compare(
@@ -59,19 +57,24 @@ def size(
     model: str,
     budget: str | int | None = None,
     *,
-    input: str | tuple[int, int, int] = DEFAULT_INPUT,  # noqa: A002 - what users call it
-    classes: int = DEFAULT_CLASSES,
+    input: str | tuple[int, int, int] | None = None,  # noqa: A002 - what users call it
+    classes: int | None = None,
     width: float | None = None,
 ) -> SizedModel:
     """Fix every integer of a model, to a budget if one is given.
+
+    Without `input` (C, H, W) and `classes` a published model takes those it was published for, any other 3x32x32 and
+    10 classes.
 
     Raises:
         InputError: unknown model, budget or input.
         ModelError: it cannot be built.
     """
-    shape = parse_shape(input) if isinstance(input, str) else input
+    shape, outputs = home(find_spec(model))
+    if input is not None:
+        shape = parse_shape(input) if isinstance(input, str) else input
     target = None if budget is None else Budget(parse_count(str(budget)))
-    return size_model(model, target, shape, classes, width)
+    return size_model(model, target, shape, outputs if classes is None else classes, width)
 
 
 def cost_of(model: str, budget: str | int | None = None, **settings: Any) -> Cost:

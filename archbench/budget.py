@@ -46,7 +46,7 @@ PRIMES = (
     10139,
     10141,
 )
-REACH = 2  # how far each knob but the last is tried around its natural value
+REACH = 2  # how far each knob but the finest is tried around its natural value
 STRETCHES = (0.05, 0.1, 0.25, 1.0, math.inf)  # how far proportions give way, step by step
 CLOSE_ENOUGH = 0.2  # of the tolerance: proportions give way no further
 
@@ -212,19 +212,22 @@ def _bisect(count: Callable[[float], int], target: int) -> float:
 def _refine(polynomial: Polynomial, natural: Sequence[int], budget: Budget) -> list[int]:
     """Return the knobs around the natural ones that come closest to the budget.
 
-    All but the last are tried up to `REACH` away; the last is then solved for, as the count is at most quadratic in it.
+    All but the finest, whose next unit adds least, are tried up to `REACH` away; that one is then solved for, as the
+    count is at most quadratic in it.
     """
-    *others, last = natural
-    tried = [range(max(1, n - REACH), n + REACH + 1) for n in others]
-    combinations = list(itertools.product(*tried))
-    grid = np.array(combinations, dtype=float).reshape(len(combinations), len(others)).T
-    at_0, at_1, at_2 = (polynomial.at([*grid, np.full(grid.shape[1], x)]) for x in (0.0, 1.0, 2.0))
+    step = [polynomial.at([n + (i == k) for i, n in enumerate(natural)]) for k in range(len(natural))]
+    finest = int(np.argmin(step))
+    tried = [range(max(1, n - REACH), n + REACH + 1) if k != finest else range(1) for k, n in enumerate(natural)]
+    grid = np.array(list(itertools.product(*tried)), dtype=float).T
+    at_0, at_1, at_2 = (polynomial.at(list(_with(grid, finest, x))) for x in (0.0, 1.0, 2.0))
     square = (at_2 - 2 * at_1 + at_0) / 2
     slope = at_1 - at_0 - square
     root = _positive_root(square, slope, at_0 - budget.target)
-    knobs = np.concatenate([np.vstack([grid, np.maximum(1, rounded(root))]) for rounded in (np.floor, np.ceil)], axis=1)
+    knobs = np.concatenate(
+        [_with(grid, finest, np.maximum(1, rounded(root))) for rounded in (np.floor, np.ceil)], axis=1
+    )
     error = np.abs(polynomial.at(list(knobs)) / budget.target - 1)
-    start = np.array([*others, last], dtype=float)[:, None]
+    start = np.array(natural, dtype=float)[:, None]
     stretch = np.maximum(np.abs(knobs - start) - 1, 0) / start  # one unit either way is rounding, not stretching
     for limit in STRETCHES:
         allowed = stretch.max(axis=0) <= limit
@@ -236,6 +239,13 @@ def _refine(polynomial: Polynomial, natural: Sequence[int], budget: Budget) -> l
         if error[best] <= budget.tolerance * CLOSE_ENOUGH:
             break
     return [int(knob) for knob in knobs[:, best]]
+
+
+def _with(grid: NDArray[np.float64], knob: int, value: Any) -> NDArray[np.float64]:
+    """Return a copy of the grid (knobs, candidates) in which one knob has the given value or values."""
+    changed = grid.copy()
+    changed[knob] = value
+    return changed
 
 
 def _positive_root(square: NDArray[np.float64], slope: NDArray[np.float64], free: NDArray[np.float64]) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archbench.budget import size_model
+from archbench.cost.layers import layer_table
 from archbench.data import SPLITS, load_dataset, sources
 from archbench.errors import DataError, InputError, ModelError
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archbench.schema import Split
+    from zoo import ModelSpec
 
 INPUT = (3, 32, 32)
 CLASSES = 10
@@ -21,13 +24,25 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class ListedModel:
-    """A model as a list shows it; `params` at its own width on 3x32x32 images and 10 classes."""
+    """A model as a list shows it, at its own width, on its own input and classes or on 3x32x32 and 10.
+
+    Attributes:
+        params: as torch counts. params_keras: with the running statistics of batch norms, as Keras counts.
+        published: the count that was published; `counting` says which of the two it is, `basis` how it is known.
+    """
 
     model: str
     family: str
     scalable: bool
     width: float | None
+    input: tuple[int, int, int]
+    classes: int
     params: int | None
+    params_keras: int | None
+    macs: int | None
+    published: int | None
+    counting: str | None
+    basis: str | None
     summary: str
     source: str
 
@@ -45,27 +60,57 @@ class ListedDataset:
     remedy: str | None = None
 
 
-def models(patterns: Sequence[str] = ()) -> list[ListedModel]:
-    """Return the models that match one of the shell patterns, or all.
+def models(patterns: Sequence[str] = (), family: str | None = None, max_params: int | None = None) -> list[ListedModel]:
+    """Return the models that match one of the shell patterns (by default all), of a family, up to a size.
 
     Raises:
-        InputError: none matches.
+        InputError: no model matches the patterns and the family.
     """
     import zoo
 
-    names = sorted({name for pattern in patterns or ["*"] for name in zoo.list_models(pattern)})
-    if not names:
-        msg = f"no model matches {' '.join(patterns)}"
-        raise InputError(msg, f"Known: {', '.join(zoo.list_models())}.")
-    rows = []
-    for name in names:
-        spec = zoo.model_spec(name)
-        try:
-            params: int | None = size_model(name, None, INPUT, CLASSES).params
-        except ModelError:
-            params = None
-        rows.append(ListedModel(name, spec.family, spec.scalable, spec.width, params, spec.summary, spec.source))
-    return rows
+    specs = [zoo.model_spec(name) for name in sorted({n for p in patterns or ["*"] for n in zoo.list_models(p)})]
+    specs = [spec for spec in specs if family in {None, spec.family}]
+    if not specs:
+        msg = f"no model matches {' '.join([*patterns, *([f'--family {family}'] if family else [])])}"
+        families = sorted({zoo.model_spec(name).family for name in zoo.list_models()})
+        raise InputError(msg, f"Known: {', '.join(zoo.list_models())}; families: {', '.join(families)}.")
+    rows = [_listed(spec) for spec in specs]
+    return [row for row in rows if max_params is None or (row.params is not None and row.params <= max_params)]
+
+
+def home(spec: ModelSpec) -> tuple[tuple[int, int, int], int]:
+    """Return the input shape (C, H, W) and the number of classes that a model is shown at where none are asked for."""
+    return spec.input_shape or INPUT, spec.classes or CLASSES
+
+
+def _listed(spec: ModelSpec) -> ListedModel:
+    shape, classes = home(spec)
+    params: int | None = None
+    keras: int | None = None
+    macs: int | None = None
+    with contextlib.suppress(ModelError):  # a model that cannot be built here is listed without counts
+        sized = size_model(spec.name, None, shape, classes)
+        layers = layer_table(sized)
+        params = sized.params
+        keras = params + sum(layer.statistics for layer in layers)
+        macs = sum(layer.macs or 0 for layer in layers)
+    known = spec.published
+    return ListedModel(
+        model=spec.name,
+        family=spec.family,
+        scalable=spec.scalable,
+        width=spec.width,
+        input=shape,
+        classes=classes,
+        params=params,
+        params_keras=keras,
+        macs=macs,
+        published=known.params if known else None,
+        counting=known.counting if known else None,
+        basis=known.basis if known else None,
+        summary=spec.summary,
+        source=spec.source,
+    )
 
 
 def datasets(root: str | Path | None = None) -> list[ListedDataset]:

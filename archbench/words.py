@@ -129,7 +129,11 @@ def models_words(rows: Sequence[ListedModel]) -> pd.DataFrame:
     return pd.DataFrame([
         {
             "model": row.model, "family": row.family, "scales": "yes" if row.scalable else "fixed",
-            "params": "" if row.params is None else grouped(row.params), "what it is": row.summary,
+            "input": shape(row.input), "params": "" if row.params is None else grouped(row.params),
+            "Keras total": "" if row.params_keras is None else grouped(row.params_keras),
+            "MACs": "" if row.macs is None else short(row.macs),
+            "published": "" if row.published is None else f"{grouped(row.published)} ({row.counting})",
+            "what it is": row.summary,
         }
         for row in rows
     ])  # fmt: skip
@@ -176,6 +180,7 @@ def cost_words(sized: Sequence[SizedModel], costs: Sequence[Cost]) -> pd.DataFra
     return pd.DataFrame([
         {
             "model": one.model,
+            "input": shape(one.input_shape),
             "params": grouped(cost.params),
             "trainable": grouped(cost.trainable_params),
             "buffers": grouped(cost.buffers),

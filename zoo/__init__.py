@@ -6,11 +6,10 @@
 71271
 """
 
-from zoo import cnn, mlp, mobilenet, resnet  # noqa: F401 - importing a family registers it
+from zoo import captcha, cifar, cnn, fer, mlp, mnist, mobilenet, resnet  # noqa: F401 - importing a family registers it
 from zoo.registry import (
     DuplicateModelError,
     ModelImportError,
-    ModelSpec,
     UnknownModelError,
     create_model,
     import_models,
@@ -20,11 +19,13 @@ from zoo.registry import (
     register_model,
     skeletons,
 )
+from zoo.spec import ModelSpec, Published
 
 __all__ = [
     "DuplicateModelError",
     "ModelImportError",
     "ModelSpec",
+    "Published",
     "UnknownModelError",
     "create_model",
     "import_models",

@@ -3,14 +3,76 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from torch import nn
 
 from zoo.blocks import LEAK, dense_head, scaled
 from zoo.registry import register_model
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 DROPOUT = 0.2
 STRIDES = (1, 1, 2, 1, 2, 1, 2, 1)
+
+
+def separable_net(
+    stem: int,
+    blocks: Sequence[int],
+    strides: Sequence[int],
+    dense: int,
+    *,
+    in_chans: int,
+    input_size: tuple[int, int],
+    num_classes: int,
+    last_kernel: int = 2,
+    pool: bool = True,
+) -> nn.Module:
+    """Return one convolution, depthwise-separable blocks, a max-pool if wanted, and a dense head.
+
+    Depthwise kernels are 3x3, padded at stride 1 and not at stride 2; a last kernel of 2x2 is not padded. A block
+    strides only while the map stays at least 2 pixels wide, and the 2x2 kernel and pool are left out on a map of 1
+    pixel, so that inputs from 8x8 up work.
+
+    Args:
+        stem: channels of the first convolution.
+        blocks: channels of each block.
+        strides: of each block.
+        dense: units of the dense layer.
+        in_chans: input channels.
+        input_size: (H, W), each at least 8.
+        num_classes: outputs.
+        last_kernel: side of the last depthwise kernel.
+        pool: whether a 2x2 max-pool stands before the head.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_conv(in_chans, stem, 3, padding=1))
+    in_chans = stem
+    height, width = input_size
+    for block, (out_chans, wanted) in enumerate(zip(blocks, strides, strict=True), start=1):
+        stride = wanted if min(height, width) >= 5 else 1  # a 3x3 kernel at stride 2 leaves 2 pixels of 5
+        kernel = min(last_kernel, height, width) if block == len(blocks) and last_kernel == 2 else 3
+        padding = 1 if stride == 1 and kernel == 3 else 0
+        layers[f"block{block}_depthwise"] = _conv(in_chans, in_chans, kernel, stride, padding, groups=in_chans)
+        layers[f"block{block}_pointwise"] = _conv(in_chans, out_chans, 1)
+        height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
+        in_chans = out_chans
+    if pool:
+        side = min(2, height, width)
+        layers["pool"] = nn.MaxPool2d(side)
+        height, width = height // side, width // side
+    layers["dropout"] = nn.Dropout(DROPOUT)
+    return nn.Sequential(layers | dense_head(in_chans * height * width, dense, num_classes, DROPOUT))
+
+
+def _conv(in_chans: int, out_chans: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1) -> nn.Module:
+    return nn.Sequential(
+        OrderedDict(
+            conv=nn.Conv2d(in_chans, out_chans, kernel, stride, padding, groups=groups),
+            bn=nn.BatchNorm2d(out_chans),
+            act=nn.LeakyReLU(LEAK),
+        )
+    )
 
 
 def shape(width: float) -> dict[str, int | tuple[int, ...]]:
@@ -26,10 +88,6 @@ def mobilenet(
 ) -> nn.Module:
     """MobileNet: one convolution, 8 depthwise-separable blocks with batch norm and LeakyReLU, a dense layer.
 
-    Depthwise kernels are 3x3, padded at stride 1 and not at stride 2; the last is 2x2. A block strides only while the
-    map stays at least 2 pixels wide, and the 2x2 kernel and pool are left out on a map of 1 pixel, so that inputs from
-    8x8 up work.
-
     Args:
         num_classes: outputs.
         in_chans: input channels.
@@ -38,36 +96,7 @@ def mobilenet(
         dense: units of the dense layer.
     """
     stem, *pairs = channels
-    layers: OrderedDict[str, nn.Module] = OrderedDict(stem=_conv(in_chans, stem, 3, padding=1))
-    in_chans = stem
-    height, width = input_size
-    for block, stride in enumerate(STRIDES, start=1):
-        out_chans = pairs[(block - 1) // 2]
-        last = block == len(STRIDES)
-        if stride == 2 and min(height, width) < 5:  # a 3x3 kernel at stride 2 leaves 2 pixels of 5
-            stride = 1  # noqa: PLW2901 - the published stride gives way to a small map
-        kernel = min(2, height, width) if last else 3
-        padding = 1 if stride == 1 and not last else 0
-        layers[f"block{block}_depthwise"] = _conv(
-            in_chans, in_chans, kernel, stride=stride, padding=padding, groups=in_chans
-        )
-        layers[f"block{block}_pointwise"] = _conv(in_chans, out_chans, 1)
-        height, width = ((side + 2 * padding - kernel) // stride + 1 for side in (height, width))
-        in_chans = out_chans
-    pool = min(2, height, width)
-    layers |= {"pool": nn.MaxPool2d(pool), "dropout": nn.Dropout(DROPOUT)}
-    return nn.Sequential(
-        layers | dense_head(in_chans * (height // pool) * (width // pool), dense, num_classes, DROPOUT)
-    )
-
-
-def _conv(
-    in_chans: int, out_chans: int, kernel: int, *, stride: int = 1, padding: int = 0, groups: int = 1
-) -> nn.Module:
-    return nn.Sequential(
-        OrderedDict(
-            conv=nn.Conv2d(in_chans, out_chans, kernel, stride, padding, groups=groups),
-            bn=nn.BatchNorm2d(out_chans),
-            act=nn.LeakyReLU(LEAK),
-        )
+    blocks = [pair for pair in pairs for _ in range(2)]
+    return separable_net(
+        stem, blocks, STRIDES, dense, in_chans=in_chans, input_size=input_size, num_classes=num_classes
     )

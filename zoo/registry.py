@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-import hashlib
 import importlib
 import importlib.metadata
 import inspect
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 from unittest import mock
@@ -18,11 +16,12 @@ from unittest import mock
 import torch
 from torch import nn
 
+from zoo.spec import ModelSpec
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    Shape = Callable[[float], Mapping[str, int | tuple[int, ...]]]
-    Build = Callable[..., nn.Module]
+    from zoo.spec import Build, Published, Shape
 
 ENTRY_POINT_GROUP = "archbench.models"
 
@@ -48,59 +47,6 @@ class ModelImportError(ImportError):
     """A module or attribute that was to bring a model could not be had; the message says why."""
 
 
-@dataclass(frozen=True)
-class ModelSpec:
-    """One architecture that can be built.
-
-    `build(num_classes=, in_chans=, input_size=(H, W), **options)` returns the module, which maps (N, C, H, W) images to
-    (N, classes) logits. A scalable family has a `shape`: it maps a width (a real number; `width` is the family's own)
-    to the integer options that `build` takes, in the family's natural proportions. A fixed model has none.
-    """
-
-    name: str
-    build: Build
-    family: str
-    summary: str
-    source: str
-    shape: Shape | None = None
-    width: float | None = None
-
-    @property
-    def scalable(self) -> bool:
-        """Whether the model can be sized to a budget."""
-        return self.shape is not None
-
-    def options(self, width: float | None = None, /, **options: Any) -> dict[str, Any]:
-        """All options of a build at `width` (the model's own by default); `options` given by name win."""
-        if width is not None and self.shape is None:
-            msg = f"{self.name} has one size: it takes no width"
-            raise TypeError(msg)
-        width = self.width if width is None else width
-        natural = {} if self.shape is None or width is None else dict(self.shape(width))
-        return natural | options
-
-    @property
-    def source_sha256(self) -> str:
-        """Hash of the source files the model is built from: its own and those of its package that it draws on."""
-        home = self.build.__module__
-        package = home.partition(".")[0]
-        drawn = {getattr(value, "__module__", None) or "" for value in list(vars(sys.modules[home]).values())}
-        names = {home} | {module for module in drawn if module.partition(".")[0] == package} - {__name__}
-        digest = hashlib.sha256()
-        for name in sorted(names):
-            file = getattr(sys.modules.get(name), "__file__", None)
-            digest.update(Path(file).read_bytes() if file else _code(self.build))
-        return digest.hexdigest()
-
-
-def _code(build: Build) -> bytes:
-    """Return what stands for the source of a builder that was defined at a prompt."""
-    try:
-        return inspect.getsource(build).encode()
-    except (OSError, TypeError):
-        return getattr(getattr(build, "__code__", None), "co_code", build.__qualname__.encode())
-
-
 @overload
 def register_model(name: Build, /) -> Build: ...
 @overload
@@ -109,22 +55,25 @@ def register_model(
     /,
     *,
     family: str | None = None,
+    summary: str = "",
     source: str = "",
     shape: Shape | None = None,
     width: float | None = None,
+    preset: Mapping[str, Any] | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+    classes: int | None = None,
+    published: Published | None = None,
 ) -> Callable[[Build], Build]: ...
-def register_model(
-    name: str | Build | None = None,
-    /,
-    *,
-    family: str | None = None,
-    source: str = "",
-    shape: Shape | None = None,
-    width: float | None = None,
-) -> Build | Callable[[Build], Build]:
+def register_model(name: str | Build | None = None, /, **known: Any) -> Build | Callable[[Build], Build]:
     """Register the decorated builder (a function or an `nn.Module` class), under its own name unless one is given.
 
-    A builder with a parameter `width` scales by it, rounded to whole numbers, and needs no `shape`.
+    A builder with a parameter `width` scales by it, rounded to whole numbers, and needs no `shape`. One builder may be
+    registered under several names, each with a `preset` of options that the name stands for.
+
+    Args:
+        name: by default the builder's own.
+        known: what else the model's `ModelSpec` holds: `family`, `summary` (by default the first line of the builder's
+            docstring), `source`, `shape`, `width`, `preset`, `input_shape`, `classes`, `published`.
 
     Raises:
         DuplicateModelError: the name is taken by another builder.
@@ -133,28 +82,22 @@ def register_model(
         return register_model()(name)
 
     def decorate(build: Build) -> Build:
-        _add(_spec_of(build, name, family, source, shape, width))
+        _add(_spec_of(build, name, **known))
         return build
 
     return decorate
 
 
-def _spec_of(
-    build: Build,
-    name: str | None = None,
-    family: str | None = None,
-    source: str = "",
-    shape: Shape | None = None,
-    width: float | None = None,
-) -> ModelSpec:
+def _spec_of(build: Build, name: str | None = None, **known: Any) -> ModelSpec:
     parameter = inspect.signature(build).parameters.get("width")
-    if shape is None and parameter is not None:
-        shape = _by_width
-        if width is None and parameter.default is not parameter.empty:
-            width = parameter.default
+    if known.get("shape") is None and parameter is not None:
+        known["shape"] = _by_width
+        if known.get("width") is None and parameter.default is not parameter.empty:
+            known["width"] = parameter.default
     name = name or build.__name__
     summary = (inspect.getdoc(build) or "").partition("\n")[0]
-    return ModelSpec(name, build, family or name, summary, source or build.__module__, shape, width)
+    defaults = {"family": name, "summary": summary, "source": build.__module__}
+    return ModelSpec(name, build, **defaults | {key: value for key, value in known.items() if value})
 
 
 def _by_width(width: float) -> dict[str, int]:

@@ -10,21 +10,31 @@ from archbench.cli import options as o
 from archbench.cli.options import import_plugins
 from archbench.cli.show import err, out, print_json, print_table
 
+Family = Annotated[str | None, typer.Option("--family", help="Only models of this family.")]
+MaxParams = Annotated[
+    str | None, typer.Option("--max-params", help="Only models of at most so many parameters: 100k.", metavar="PARAMS")
+]
 Pattern = Annotated[list[str] | None, typer.Argument(help="Shell patterns: res*, *net*.", metavar="[PATTERN...]")]
 
 
 def list_(
-    patterns: Pattern = None, imports: o.Imports = None, as_json: o.AsJson = False, debug: o.Debug = False
+    patterns: Pattern = None,
+    family: Family = None,
+    max_params: MaxParams = None,
+    imports: o.Imports = None,
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
 ) -> None:
-    """List the models, with their own size on 3x32x32 images and 10 classes."""
+    """List the models: scalable families at their own width on 3x32x32 and 10 classes, published ones as published."""
     import zoo
     from archbench.catalog import models
+    from archbench.units import parse_count
     from archbench.words import models_words
 
     import_plugins(imports)
     for name, why in zoo.load_plugins().items():
         err.print(f"warning: the plugin {name} is broken: {type(why).__name__}: {why}")
-    rows = models(patterns or [])
+    rows = models(patterns or [], family, None if max_params is None else parse_count(max_params))
     if as_json:
         print_json(rows)
     else:
@@ -35,8 +45,8 @@ def show(
     model: o.Model,
     budget: o.Budget = None,
     width: o.Width = None,
-    input_shape: o.Input = "3x32x32",
-    classes: o.Classes = 10,
+    input_shape: o.Input = None,
+    classes: o.Classes = None,
     imports: o.Imports = None,
     as_json: o.AsJson = False,
     debug: o.Debug = False,
@@ -54,12 +64,13 @@ def show(
         totals = {
             "params": sum(layer.params for layer in layers),
             "trainable_params": sum(layer.trainable_params for layer in layers),
+            "params_keras": sized.params + sum(layer.statistics for layer in layers),
             "macs": sum(layer.macs or 0 for layer in layers),
         }
         print_json({"model": sized, "rel_error": sized.rel_error, "layers": layers, "totals": totals})
         return
     chosen = options(sized.options)
-    title = f"{model} on {shape(sized.input_shape)}, {classes} classes{': ' if chosen else ''}{chosen}"
+    title = f"{model} on {shape(sized.input_shape)}, {sized.classes} classes{': ' if chosen else ''}{chosen}"
     print_table(layers_words(layers), title, footer=True)
     missed = sorted({layer.kind for layer in layers if layer.macs is None})
     if missed:
@@ -75,8 +86,8 @@ def show(
 def cost(
     models: o.Models,
     budget: o.Budget = None,
-    input_shape: o.Input = "3x32x32",
-    classes: o.Classes = 10,
+    input_shape: o.Input = None,
+    classes: o.Classes = None,
     imports: o.Imports = None,
     as_json: o.AsJson = False,
     debug: o.Debug = False,
@@ -102,7 +113,7 @@ def cost(
         ]  # fmt: skip
         print_json(rows[0] if len(rows) == 1 else rows)
         return
-    print_table(cost_words(sized, costs), f"For one {input_shape} example, {classes} classes")
+    print_table(cost_words(sized, costs), "For one example in eval mode")
     for one, figures in zip(sized, costs, strict=True):
         for count in figures.counters:
             if count.error:

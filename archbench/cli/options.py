@@ -53,8 +53,17 @@ Budget = Annotated[
     str | None, typer.Option("--budget", help="Size the model to so many parameters: 30k, 1.6M.", metavar="PARAMS")
 ]
 Width = Annotated[float | None, typer.Option("--width", help="Scale the model to this width instead of to a budget.")]
-Input = Annotated[str, typer.Option("--input", help="Input as channels x height x width: 1x28x28.", metavar="CxHxW")]
-Classes = Annotated[int, typer.Option("--classes", help="Number of outputs.", min=1, max=1_000_000)]
+Input = Annotated[
+    str | None,
+    typer.Option(
+        "--input", help="Input as channels x height x width: 1x28x28.", metavar="CxHxW",
+        show_default="as published, else 3x32x32",
+    ),
+]  # fmt: skip
+Classes = Annotated[
+    int | None,
+    typer.Option("--classes", help="Number of outputs.", min=1, max=1_000_000, show_default="as published, else 10"),
+]
 
 Dataset = Annotated[
     str, typer.Option("--dataset", "-d", help="A name of `archbench datasets`.", rich_help_panel=MEASURING)

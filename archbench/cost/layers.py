@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from archbench.schema import SizedModel
 
 
+STATISTICS = ("running_mean", "running_var")
+
+
 @dataclass(frozen=True)
 class Layer:
     """One layer of a network as it ran on one example.
@@ -24,6 +27,7 @@ class Layer:
     Attributes:
         output_shape: without the batch dimension; empty where the output is no single tensor.
         params: its own; of a layer that runs twice they are counted at its first call.
+        statistics: running means and variances, which Keras counts among the parameters.
         macs: multiply-accumulates; None where the layer's kind has no closed form here (it counts none of them).
         activations: output values, of convolutions and linear layers only.
     """
@@ -33,6 +37,7 @@ class Layer:
     output_shape: tuple[int, ...]
     params: int
     trainable_params: int
+    statistics: int
     macs: int | None
     activations: int
 
@@ -69,11 +74,14 @@ def _run(net: nn.Module, example: Tensor) -> list[Layer]:
         own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
         seen.update(id(p) for p in own)
         params, trainable = (sum(p.numel() for p in some) for some in (own, [p for p in own if p.requires_grad]))
+        kept = [b for key, b in module.named_buffers(recurse=False) if key in STATISTICS and id(b) not in seen]
+        seen.update(id(b) for b in kept)
+        statistics = sum(b.numel() for b in kept)
         macs, counted = _macs(module, inputs, output)
         output_shape = tuple(output.shape[1:]) if hasattr(output, "shape") else ()
         kind = type(module).__name__
         activations = output.numel() if counted else 0
-        layers.append(Layer(name or kind, kind, output_shape, params, trainable, macs, activations))
+        layers.append(Layer(name or kind, kind, output_shape, params, trainable, statistics, macs, activations))
 
     watched = [
         (name, module)

@@ -1,0 +1,116 @@
+"""The published MNIST nets: six heads on one trunk, a larger first kernel, and two small proposals."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from torch import nn
+
+from zoo.blocks import scaled
+from zoo.heads import HEADS, make_head
+from zoo.mlp import mlp
+from zoo.registry import register_model
+from zoo.spec import Published
+
+SOURCE = "published MNIST comparison of heads"
+COUNTS = {"dense2": 1_199_882, "dense1": 110_986, "conv": 1_199_882, "gap": 19_466}
+
+
+def shape(width: float) -> dict[str, int | tuple[int, ...]]:
+    """Channels in the ratio 1 : 2 and a dense layer 4 times the width."""
+    return {"channels": scaled(width, 1, 2), "dense": scaled(width, 4)[0]}
+
+
+@register_model(family="cnn_mnist", shape=shape, width=32, source=SOURCE)
+def cnn_mnist(
+    *,
+    num_classes: int,
+    in_chans: int,
+    input_size: tuple[int, int],
+    channels: tuple[int, ...],
+    dense: int,
+    head: str = "dense2",
+    first_kernel: int = 3,
+    dropout: tuple[float, float] = (0.25, 0.5),
+) -> nn.Module:
+    """Two unpadded convolutions with ReLU, a max-pool, and a head of two dense layers.
+
+    Args:
+        num_classes: outputs.
+        in_chans: input channels.
+        input_size: (H, W), each at least 8 with a first kernel of 3.
+        channels: of the two convolutions.
+        dense: units of the first dense layer of the head, where it has one.
+        head: one of `zoo.heads.HEADS`.
+        first_kernel: side of the first kernel.
+        dropout: rates of the head's two dropouts.
+    """
+    height, width = ((side - first_kernel + 1 - 2) // 2 for side in input_size)
+    trunk = OrderedDict(
+        conv1=nn.Conv2d(in_chans, channels[0], first_kernel),
+        act1=nn.ReLU(),
+        conv2=nn.Conv2d(channels[0], channels[1], 3),
+        act2=nn.ReLU(),
+        pool=nn.MaxPool2d(2),
+    )
+    rest = make_head(head, (channels[1], height, width), num_classes, dense=dense, dropout=dropout)
+    return nn.Sequential(trunk | rest)
+
+
+def _published(name: str, params: int, basis: str, **preset: object) -> None:
+    register_model(
+        name,
+        family="cnn_mnist",
+        summary=f"MNIST CNN, {', '.join(f'{option} {value}' for option, value in preset.items())}",
+        source=SOURCE,
+        preset={"channels": (32, 64), "dense": 128} | preset,
+        input_shape=(1, 28, 28),
+        classes=10,
+        published=Published(params, "torch", basis),
+    )(cnn_mnist)
+
+
+for kind in HEADS:
+    _published(
+        f"mnist_{kind}",
+        COUNTS[kind.removesuffix("_nodropout")],
+        "computed" if kind == "gap" else "stated",
+        head=kind,
+    )
+_published("mnist_9x9", 72_970, "computed", head="dense1", first_kernel=9, dropout=(0.25, 0.25))
+
+
+@register_model(
+    family="mlp",
+    source="proposed for the published MNIST study of hyper-parameters, which states no counts",
+    input_shape=(1, 28, 28),
+    classes=10,
+    published=Published(109_386, "torch", "proposed"),
+)
+def mnist_fc(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
+    """MNIST fully connected net 784-128-64-10."""
+    return mlp(num_classes=num_classes, in_chans=in_chans, input_size=input_size, hidden=(128, 64))
+
+
+@register_model(
+    family="cnn_mnist",
+    source="proposed for the published MNIST study of hyper-parameters, which states no counts",
+    input_shape=(1, 28, 28),
+    classes=10,
+    published=Published(28_938, "torch", "proposed"),
+)
+def mnist_conv5(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
+    """MNIST CNN of two padded 5x5 convolutions with max-pooling and one dense layer."""
+    height, width = (side // 4 for side in input_size)
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(in_chans, 16, 5, padding=2),
+            act1=nn.ReLU(),
+            pool1=nn.MaxPool2d(2),
+            conv2=nn.Conv2d(16, 32, 5, padding=2),
+            act2=nn.ReLU(),
+            pool2=nn.MaxPool2d(2),
+            flatten=nn.Flatten(),
+            classifier=nn.Linear(32 * height * width, num_classes),
+        )
+    )
