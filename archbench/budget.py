@@ -16,6 +16,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch.nn.parameter import is_lazy
 
 import zoo
 from archbench.errors import InputError, ModelError, reason
@@ -135,9 +137,11 @@ def _param_shapes(
 def _build(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> Any:
     channels, height, width = input_shape
     try:
-        return zoo.create_model(
-            spec.name, num_classes=classes, in_chans=channels, input_size=(height, width), **options
-        )
+        net = zoo.create_model(spec.name, num_classes=classes, in_chans=channels, input_size=(height, width), **options)
+        if any(is_lazy(parameter) for parameter in net.parameters()):
+            with torch.no_grad():
+                net.eval()(torch.zeros(1, *input_shape))  # lazy layers take their sizes from the first input
+        return net.train()
     except (Exception, SystemExit) as error:
         msg = f"{spec.name} cannot be built at {channels}x{height}x{width}: {reason(error)}"
         raise ModelError(msg, "Try a larger input or budget, or mend the model.") from error
@@ -195,7 +199,7 @@ def closed_form(spec: zoo.ModelSpec, input_shape: tuple[int, int, int], classes:
                 sides //= prime
                 monomial.append(index)
         coefficients[tuple(monomial)] += sides
-    return Polynomial(coefficients)
+    return Polynomial(coefficients) if any(coefficients) else None
 
 
 def _bisect(count: Callable[[float], int], target: int) -> float:

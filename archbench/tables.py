@@ -75,10 +75,16 @@ def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataF
 
 
 def _nearest(group: Sequence[Record], bases: Sequence[list[Record]]) -> list[Record] | None:
+    """Return the baseline's records that are nearest in parameters, as a ratio."""
     sized = group[0].cell.sized
     if sized is None or not bases:
         return None
-    return min(bases, key=lambda b: abs(math.log(b[0].cell.sized.params / sized.params)) if b[0].cell.sized else 0.0)
+
+    def distance(base: Sequence[Record]) -> float:
+        other = base[0].cell.sized
+        return abs(math.log(max(1, other.params) / max(1, sized.params))) if other else math.inf
+
+    return min(bases, key=distance)
 
 
 def name_of(group: Sequence[Record] | None) -> str | None:

@@ -137,6 +137,27 @@ def test_a_model_that_the_meta_device_refuses_is_built_for_real(own_registry):
     assert sized.params == 7_510
 
 
+def test_a_width_in_steps_of_eight_comes_as_close_as_its_steps_allow(own_registry):
+    @zoo.register_model
+    def eights(*, num_classes, width=16):
+        units = max(8, width // 8 * 8)
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, units), nn.Linear(units, num_classes))
+
+    # 75 units + 10: of 88, 96 and 104 units, 96 is the nearest to 7,300.
+    sized = size_model("eights", Budget(7_300), (1, 8, 8), 10)
+    assert sized.params == built_params(sized) == 96 * 75 + 10
+
+
+def test_lazy_layers_take_their_sizes_from_the_input(own_registry):
+    @zoo.register_model
+    def lazy(*, num_classes, width=8):
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(width), nn.LazyBatchNorm1d(), nn.LazyLinear(num_classes))
+
+    sized = size_model("lazy", Budget(7_700), (1, 8, 8), 10)
+    assert sized.params == built_params(sized)
+    assert abs(sized.rel_error) < 0.01
+
+
 def test_fixed_models_keep_their_size(own_registry):
     @zoo.register_model
     def fixed(*, num_classes):

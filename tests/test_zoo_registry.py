@@ -84,6 +84,7 @@ NET = """
         return nn.Sequential(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))
 
     LIMIT = 3
+    BUILT = nn.Linear(2, 2)
 """
 
 
@@ -108,6 +109,7 @@ def test_an_attribute_of_a_module_is_a_model(own_registry, tmp_path, how):
         ("gone:net", None, "importing gone failed"),
         ("mine_c:other", NET, "has no attribute 'other'"),
         ("mine_c:LIMIT", NET, "is a int, not a function or class"),
+        ("mine_c:BUILT", NET, "is a Linear, not a function or class"),
         ("mine_c:net", "raise RuntimeError('broken inside')", "RuntimeError: broken inside"),
         ("mine_c:net", "raise SystemExit(3)", "SystemExit: 3"),
         ("mine_c:net", "def (", "SyntaxError"),

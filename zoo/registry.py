@@ -188,7 +188,7 @@ def _external(name: str) -> ModelSpec:
     except AttributeError as error:
         msg = f"module {module} has no attribute {attribute!r}"
         raise ModelImportError(msg) from error
-    if not callable(build):
+    if not callable(build) or isinstance(build, nn.Module):  # a built net would carry its weights from run to run
         msg = f"{name} is a {type(build).__name__}, not a function or class that builds a model"
         raise ModelImportError(msg)
     return _spec_of(build, name)
