@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import zoo
 from archbench import pipeline
 from archbench.budget import find_spec, size_model
 from archbench.catalog import home
 from archbench.cost import measure_cost
 from archbench.cost.layers import layer_table
+from archbench.errors import ModelError
 from archbench.pipeline import load
 from archbench.plan import silent
 from archbench.schema import Budget
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    models: Sequence[str],
+    models: Sequence[str] | str,
     budgets: Sequence[str | int] | str = (),
     *,
     out: str | Path | None = None,
@@ -49,7 +51,12 @@ def compare(
     Raises:
         ArchbenchError: one of its children, as `archbench.errors` says.
     """
-    study = make_study(models, budgets, **settings)
+    study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
+    for plugin in study.plugins:
+        try:
+            zoo.import_models(plugin)
+        except zoo.ModelImportError as error:
+            raise ModelError(str(error), "Mend the module, or leave it out of plugins.") from error
     return pipeline.run(study, results_folder(study.dataset, name, out), workers=workers, report=progress)
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.nn.parameter import is_lazy
 
 import zoo
@@ -48,6 +49,7 @@ PRIMES = (
     10139,
     10141,
 )
+MAX_WIDTH = 2.0**24  # wider than anything that could be built
 REACH = 2  # how far each knob but the finest is tried around its natural value
 STRETCHES = (0.05, 0.1, 0.25, 1.0, math.inf)  # how far proportions give way, step by step
 CLOSE_ENOUGH = 0.2  # of the tolerance: proportions give way no further
@@ -63,7 +65,7 @@ def find_spec(model: str) -> zoo.ModelSpec:
     try:
         return zoo.model_spec(model)
     except zoo.UnknownModelError as error:
-        broken = "".join(f" The plugin {name} is broken: {why}." for name, why in zoo.load_plugins().items())
+        broken = "".join(f" The plugin {name} is broken: {reason(why)}." for name, why in zoo.load_plugins().items())
         known = f"Did you mean {' or '.join(error.near)}?" if error.near else f"Known: {', '.join(zoo.list_models())}."
         raise InputError(str(error), f"{known} `archbench list` shows all.{broken}") from error
     except zoo.ModelImportError as error:
@@ -97,18 +99,31 @@ def size_model(
     if width is not None and not spec.scalable:
         msg = f"{model} has one size: it takes no width"
         raise InputError(msg, "Leave the width out.")
-    options = spec.options(width)
-    if budget is not None and spec.scalable:
-        width, options = _solve(spec, budget, input_shape, classes)
-    params = count_params(spec, options, input_shape, classes)
-    width = spec.width if width is None else width
+    if width is not None and not (math.isfinite(width) and 0 < width < MAX_WIDTH and budget is None):
+        msg = f"the width {width} is not accepted{'' if budget is None else ' beside a budget'}"
+        raise InputError(msg, "Give a number above 0, or a budget instead.")
+    try:
+        options = spec.options(width)
+        if budget is not None and spec.scalable:
+            width, options = _solve(spec, budget, input_shape, classes)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        msg = f"the shape of {model} fails: {reason(error)}"
+        raise ModelError(msg, "It maps a width to integers or tuples of them, by name.") from error
+    net = _skeleton(spec, options, input_shape, classes)
     return SizedModel(
-        model, spec.family, options, width, input_shape, classes, params, spec.source_sha256,
-        budget if spec.scalable else None,
-    )  # fmt: skip
+        model=model,
+        family=spec.family,
+        options=options,
+        width=spec.width if width is None else width,
+        input_shape=input_shape,
+        classes=classes,
+        params=_params(net),
+        source_sha256=spec.source_sha256(net),
+        budget=budget if spec.scalable else None,
+    )
 
 
-def build_model(sized: SizedModel) -> Any:
+def build_model(sized: SizedModel) -> nn.Module:
     """Build the network of a sized model, with weights from torch's global generator.
 
     Raises:
@@ -118,26 +133,28 @@ def build_model(sized: SizedModel) -> Any:
     return _build(spec, sized.options, sized.input_shape, sized.classes)
 
 
-def count_params(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> int:
-    """Return the number of parameters, from a build on the meta device or, where the model refuses that, a real one."""
-    return sum(math.prod(shape) for shape in _param_shapes(spec, options, input_shape, classes))
-
-
-def _param_shapes(
-    spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequence[int], classes: int
-) -> list[tuple[int, ...]]:
+def _skeleton(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> nn.Module:
+    """Return the network without memory on the meta device or, where it refuses that, a real one."""
     try:
         with zoo.skeletons():
-            net = _build(spec, options, input_shape, classes)
+            return _build(spec, options, input_shape, classes)
     except ModelError:
-        net = _build(spec, options, input_shape, classes)
-    return [tuple(parameter.shape) for parameter in net.parameters()]
+        return _build(spec, options, input_shape, classes)
 
 
-def _build(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> Any:
+def _params(net: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in net.parameters())
+
+
+def _build(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequence[int], classes: int) -> nn.Module:
     channels, height, width = input_shape
     try:
-        net = zoo.create_model(spec.name, num_classes=classes, in_chans=channels, input_size=(height, width), **options)
+        net: Any = zoo.create_model(
+            spec.name, num_classes=classes, in_chans=channels, input_size=(height, width), **options
+        )
+        if not isinstance(net, nn.Module):
+            msg = f"it gives a {type(net).__name__}, not a network"
+            raise TypeError(msg)
         if any(is_lazy(parameter) for parameter in net.parameters()):
             with torch.no_grad():
                 net.eval()(torch.zeros(1, *input_shape))  # lazy layers take their sizes from the first input
@@ -158,10 +175,10 @@ def _solve(
         natural = spec.shape(width)
         knobs = _refine(polynomial, _flat(natural), budget)
         options = spec.options(width, **_unflat(natural, knobs))
-        if count_params(spec, options, input_shape, classes) == polynomial.at(knobs):
+        if _params(_skeleton(spec, options, input_shape, classes)) == polynomial.at(knobs):
             return width, options
     # Sides that are sums or roundings of knobs: count real shapes instead, and take the family as it scales.
-    count = lru_cache(lambda w: count_params(spec, spec.options(w), input_shape, classes))
+    count = lru_cache(lambda w: _params(_skeleton(spec, spec.options(w), input_shape, classes)))
     width = _bisect(count, budget.target)
     return width, spec.options(width)
 

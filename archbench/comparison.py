@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.errors import OutputError
+from archbench.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +38,8 @@ class Comparison:
 
     @property
     def complete(self) -> bool:
-        """Whether every run is done."""
-        return all(record.status == "done" for record in self.records)
+        """Whether there are runs and every one is done."""
+        return bool(self.records) and all(record.status == "done" for record in self.records)
 
     @cached_property
     def _frame(self) -> pd.DataFrame:
@@ -64,9 +64,17 @@ class Comparison:
         return summary(self._frame)
 
     def overhead(self, baseline: str | None = None) -> pd.DataFrame:
-        """Return the time-overhead table against a baseline, by default the study's."""
+        """Return the time-overhead table against a baseline, by default the study's.
+
+        Raises:
+            InputError: the baseline is not among the compared models.
+        """
         from archbench.tables import overhead
 
+        compared = {record.cell.model for record in self.records}
+        if baseline is not None and baseline not in compared:
+            msg = f"the baseline {baseline!r} is not among the compared models"
+            raise InputError(msg, f"Name one of {', '.join(sorted(compared))}.")
         return overhead(self.records, baseline or self.study.baseline)
 
     def scatter(self, ax: Axes | None = None) -> Axes:
@@ -81,7 +89,7 @@ class Comparison:
 
         return curves(self.epochs(), metric, ax)
 
-    def write_tables(self, folder: Path | None = None) -> list[Path]:
+    def write_tables(self, folder: str | Path | None = None) -> list[Path]:
         """Write runs.csv, summary.csv, overhead.csv and overhead.md, by default beside the store.
 
         Raises:
@@ -100,7 +108,7 @@ class Comparison:
             ),
         ]
 
-    def write_figures(self, folder: Path | None = None) -> list[Path]:
+    def write_figures(self, folder: str | Path | None = None) -> list[Path]:
         """Write scatter.png, scatter.svg and curves.png, by default beside the store.
 
         Raises:
@@ -115,8 +123,8 @@ class Comparison:
             for name, figure in drawn
         ]
 
-    def _to(self, folder: Path | None, name: str) -> Path:
-        return (folder or self.folder) / name
+    def _to(self, folder: str | Path | None, name: str) -> Path:
+        return Path(folder or self.folder) / name
 
 
 def _write(path: Path, write: Callable[[Path], object]) -> Path:

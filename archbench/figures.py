@@ -36,7 +36,7 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     from matplotlib.transforms import offset_copy
 
     ax = ax or _new_axes()
-    done = frame[frame["status"] == "done"]
+    done = _distinct(frame)
     groups = list(done.groupby("model", sort=False))
     ax.set_xscale("log")
     ax.set(xlabel="parameters", ylabel="test accuracy")
@@ -92,6 +92,8 @@ def curves(
         palette=_colors(len(models)), style_order=["validation", "train"],
         errorbar=("pi", 100), linewidth=1.3, ax=ax,
     )  # fmt: skip
+    for text in legend.get_texts() if (legend := ax.get_legend()) else ():
+        text.set_parse_math(False)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     if metric != "loss":
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
@@ -103,8 +105,8 @@ def scatter_figure(frame: pd.DataFrame) -> Figure:
     with _style():
         figure = _figure(7.0, 4.6)
         ax = scatter(frame, figure.add_subplot())
-        done = frame[frame["status"] == "done"]
-        lost = len(frame) - len(done)
+        done = _distinct(frame)
+        lost = int((frame["status"] != "done").sum())
         runs = done.groupby(["model", "params"]).size()
         data = ", ".join(frame["dataset"].unique()) if len(frame) else ""
         interval = "one run a point, so no interval"
@@ -112,7 +114,8 @@ def scatter_figure(frame: pd.DataFrame) -> Figure:
             seeds = f"{runs.max()}" if runs.min() == runs.max() else f"{runs.min()} to {runs.max()}"
             interval = f"mean of {seeds} seeds ± 95 % t-interval"
         caption = f"{data}; {interval}"
-        ax.set_title(caption + (f"; {lost} of {len(frame)} runs failed or diverged" if lost else ""), fontsize=9)
+        title = caption + (f"; {lost} of {len(frame)} runs failed or diverged" if lost else "")
+        ax.set_title(title, fontsize=9, parse_math=False)
         return figure
 
 
@@ -138,7 +141,9 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
         for ax in axes.flat:
             ax.set_visible(ax.has_data())
         if budgets:
-            figure.legend(handles, names, loc="outside right upper", fontsize=8, frameon=False)
+            shared = figure.legend(handles, names, loc="outside right upper", fontsize=8, frameon=False)
+            for text in shared.get_texts():
+                text.set_parse_math(False)
         return figure
 
 
@@ -174,6 +179,11 @@ def _new_axes() -> Axes:
     from matplotlib import pyplot as plt
 
     return plt.subplots(layout="constrained")[1]
+
+
+def _distinct(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that are done, each network and seed once: two budgets may come to the same size."""
+    return frame[frame["status"] == "done"].drop_duplicates(["model", "params", "seed"])
 
 
 def _colors(count: int) -> list[Any]:

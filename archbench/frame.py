@@ -21,6 +21,9 @@ INTEGERS = (
 )  # fmt: skip
 
 
+EMPTY = ("model", "budget", "params", "seed", "status", "dataset", "test_accuracy")  # columns where nothing was run
+
+
 def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
     """Return one row a run.
 
@@ -30,7 +33,7 @@ def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = pd.DataFrame([_row(record) for record in records])
+    frame = pd.DataFrame([_row(record) for record in records], columns=None if records else list(EMPTY))
     counts = [column for column in frame.columns if str(column).startswith(("macs_", "flops_"))]
     for column in frame.columns.intersection([*INTEGERS, *counts]):
         frame[column] = frame[column].astype("Int64")

@@ -7,24 +7,25 @@ one exception: a ratio needs both models side by side, so a new model has all of
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.budget import find_spec
 from archbench.comparison import Comparison
 from archbench.cost import measure_cost
+from archbench.data import find_source
 from archbench.data.transforms import normaliser
 from archbench.environment import usable_cores
-from archbench.errors import Interrupted, ModelError, StoreError
+from archbench.errors import InputError, Interrupted, ModelError, StoreError
 from archbench.execute.local import Event, run_here, run_in_workers
 from archbench.plan import Plan, label, make_plan, silent
-from archbench.schema import Cell, Cost, Outcome, Progress, Record, Study
+from archbench.schema import SETTLED, Cell, Cost, Outcome, Progress, Record, Study
 from archbench.store import FILE_NAME, Store, now
 from archbench.timing import MODES, Protocol, time_models
 from archbench.timing.sessions import by_session, fits, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from archbench.plan import Report
 
@@ -53,12 +54,15 @@ def run(
         InputError, DataError, OutputError, StoreError: before anything is trained.
         Interrupted: on Ctrl-C; what was finished is kept.
     """
+    if workers is not None and workers < 0:
+        msg = f"workers: {workers} is not accepted"
+        raise InputError(msg, "Give a whole number from 0; 0 trains in this process.")
     plan = make_plan(study, report)
     with Store(folder, create=True) as store:
         store.add_study(study, [cell.key for cell in plan.cells])
         stored = store.records(cell.key for cell in plan.cells)
         # A divergence comes back each time; a failure may have been the machine's and is tried again.
-        todo = [c for c in plan.cells if c.key not in stored or stored[c.key].status not in {"done", "diverged"}]
+        todo = [c for c in plan.cells if c.key not in stored or stored[c.key].status not in SETTLED]
         try:
             costs = _costs(plan, stored, report)
             _timings(plan, stored, store, protocol or Protocol(), report)
@@ -70,12 +74,13 @@ def run(
         return load(folder)
 
 
-def load(folder: Path) -> Comparison:
+def load(folder: str | Path) -> Comparison:
     """Return the last study of a results folder with what is stored of it; no torch is needed.
 
     Raises:
         StoreError: there is none.
     """
+    folder = Path(folder)
     with Store(folder) as store:
         last = store.last_study()
         study, keys = last if last is not None else (Study(()), list(store.records()))
@@ -86,11 +91,11 @@ def load(folder: Path) -> Comparison:
 
 
 def done_keys(folder: Path) -> set[str]:
-    """Return the keys of the finished runs of a results folder, which need not exist; nothing is written."""
+    """Return the keys of a results folder's runs that need no running; it need not exist, and nothing is written."""
     if not (folder / FILE_NAME).is_file():
         return set()
     with Store(folder) as store:
-        return {key for key, record in store.records().items() if record.status == "done"}
+        return {key for key, record in store.records().items() if record.status in SETTLED}
 
 
 def stored_folders(root: Path) -> list[Path]:
@@ -176,17 +181,20 @@ def _train(
         name = f"{label(cell.model, cell.budget)} seed {cell.recipe.seed}"
         report(Progress("train", name, done, total, detail, finished=event.outcome is not None))
 
-    run_here([cell for cell in todo if cell.problem is not None], plan.dataset, on_event)
+    log = store.folder / LOG_NAME
+    run_here([cell for cell in todo if cell.problem is not None], plan.dataset, log, on_event)
     ordered = sorted((cell for cell in todo if cell.problem is None), key=lambda c: weight[c.key], reverse=True)
-    modules = {find_spec(cell.model).build.__module__ for cell in ordered}
+    # What this process imported for its models and data, a worker imports too; what it defined itself stays with it.
+    modules = {find_spec(cell.model).build.__module__ for cell in ordered} | {
+        find_source(study.dataset).load.__module__
+    }
     if "__main__" in modules or workers == 0:
-        run_here(ordered, plan.dataset, on_event)
+        run_here(ordered, plan.dataset, log, on_event)
     elif ordered:
-        # A worker starts with the zoo alone; what else was imported here for its models, it imports too.
-        elsewhere = sorted(module for module in modules if module.partition(".")[0] != "zoo")
+        elsewhere = sorted(module for module in modules if module.partition(".")[0] not in {"zoo", "archbench"})
         asked = replace(study, plugins=tuple(dict.fromkeys([*study.plugins, *elsewhere])))
         count = workers or (1 if study.device == "cuda" else max(1, usable_cores() // study.threads))
-        run_in_workers(ordered, asked, count, store.folder / LOG_NAME, on_event)
+        run_in_workers(ordered, asked, count, log, on_event)
 
 
 def _macs(cell: Cell, costs: Mapping[str, Cost]) -> int:

@@ -13,6 +13,7 @@ RESULT_VERSION = 1
 """Raised whenever a change to archbench makes the same cell train to another result: part of every key."""
 
 Status = Literal["done", "failed", "diverged", "oom", "interrupted"]
+SETTLED: frozenset[Status] = frozenset({"done", "diverged"})  # runs that would come to the same again
 Device = Literal["cpu", "cuda"]
 Precision = Literal["fp32", "bf16"]
 Mode = Literal["train", "infer"]
@@ -224,7 +225,8 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """SHA-256 of the canonical JSON of everything that can change the result."""
-        return digest({**fields(self), "sized": self.sized and self.sized.key, "problem": None})
+        kind = self.dataset.partition(":")[0]  # where a folder lies changes nothing: its content is in `data_sha256`
+        return digest({**fields(self), "dataset": kind, "sized": self.sized and self.sized.key, "problem": None})
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ class Store:
         self.folder = folder
         self.path = folder / FILE_NAME
         self.damaged = 0
+        self._writable = create
         if create:
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -80,6 +81,9 @@ class Store:
 
     def _prepare(self, *, create: bool) -> None:
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version and self._db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+            msg = f"{self.path} is a database of another program"
+            raise StoreError(msg, "Name another folder.")
         if version > SCHEMA_VERSION:
             msg = f"{self.path} was written by a newer archbench (schema {version}, this one reads {SCHEMA_VERSION})"
             raise StoreError(msg, "Upgrade archbench: pip install --upgrade archbench.")
@@ -107,6 +111,12 @@ class Store:
         """Commit a run; its timings are kept apart and not written again."""
         text = _encode(replace(record, timings=()))
         with self._writing():
+            # A row that cannot be read any more makes room for the same run done again, and stays as an attempt.
+            for attempt, old, sha256 in self._db.execute(
+                "SELECT attempt, record, sha256 FROM runs WHERE key = ? AND status = 'done'", (record.cell.key,)
+            ).fetchall():
+                if _sha256(old) != sha256:
+                    self._db.execute("UPDATE runs SET status = 'damaged' WHERE attempt = ?", (attempt,))
             self._db.execute(
                 "INSERT OR IGNORE INTO runs (key, status, finished_at, record, sha256) VALUES (?, ?, ?, ?, ?)",
                 (record.cell.key, record.status, record.finished_at, text, _sha256(text)),
@@ -190,7 +200,7 @@ class Store:
             raise self._explained(error) from error
 
     def _explained(self, error: sqlite3.Error) -> StoreError | OutputError:
-        if isinstance(error, sqlite3.OperationalError):
+        if isinstance(error, sqlite3.OperationalError) and self._writable:
             return _unwritable(self.path, error)
         return StoreError(f"{self.path} cannot be read: {error}", "Restore it from a copy, or name another --out.")
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from archbench.environment import resolve_devices, usable_cores
 from archbench.errors import InputError
 from archbench.schema import Recipe, Study
 from archbench.units import grouped, parse_count, parse_counts, parse_seeds
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 RESULTS = Path("results")
 DEFAULT_LR = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05}
@@ -92,7 +90,7 @@ def make_study(
         models=tuple(models),
         budgets=targets,
         seeds=parse_seeds(",".join(map(str, seeds)) + ",")
-        if isinstance(seeds, (list, tuple))
+        if isinstance(seeds, Sequence) and not isinstance(seeds, str)
         else parse_seeds(str(seeds)),
         dataset=dataset,
         data_root=None if data_root is None else str(data_root),
@@ -133,7 +131,7 @@ def _one_of(what: str, value: str, holder: type) -> Any:
 
 
 def _whole(what: str, value: int, least: int, most: int) -> int:
-    if not least <= value <= most:
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         msg = f"{what}: {value} is not accepted"
         raise InputError(msg, f"Give a whole number from {least:,} to {most:,}.")
     return int(value)
@@ -142,7 +140,8 @@ def _whole(what: str, value: int, least: int, most: int) -> int:
 def _number(
     what: str, value: float, *, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
 ) -> float:
-    if not (math.isfinite(value) and value >= least and above < value < below):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and value >= least and above < value < below):
         msg = f"{what}: {value} is not accepted"
         bounds = [f"above {above:g}"] * (above > -math.inf) + [f"at least {least:g}"] * (least > -math.inf)
         raise InputError(msg, f"Give a number {' and '.join(bounds + [f'below {below:g}'] * (below < math.inf))}.")

@@ -51,7 +51,7 @@ def train(
     from torch.nn.functional import cross_entropy
 
     _seed(recipe.seed, 0)
-    net = resident(build(), device)
+    net = resident(build(), device, dataset.input_shape)
     optimizer = make_optimizer(net, recipe)
     images = {split: tensor.to(device) for split, tensor in dataset.images.items()}
     labels = {split: tensor.to(device) for split, tensor in dataset.labels.items()}
@@ -78,7 +78,8 @@ def train(
             loss.backward()
             optimizer.step()
             scheduler.step()
-            sums += _sums(logits.detach(), target, k, loss.detach())
+            # With label smoothing the loss that is trained on is another than the one that is reported.
+            sums += _sums(logits.detach(), target, k, None if recipe.label_smoothing else loss.detach())
         train_metrics = _metrics(sums, len(order))
         train_seconds = time.perf_counter() - epoch_start
         validation = evaluate(net, prepare, images["validation"], labels["validation"], recipe.precision, k)
@@ -86,12 +87,13 @@ def train(
             Epoch(number, train_metrics, validation, train_seconds, time.perf_counter() - epoch_start - train_seconds)
         )
         on_epoch(epochs[-1])
-        if train_metrics.loss is None:
+        if train_metrics.loss is None or validation.loss is None:
             diverged_epoch = number
             break
     test = None
     if diverged_epoch is None:
         test = evaluate(net, prepare, images["test"], labels["test"], recipe.precision, k)
+        diverged_epoch = recipe.epochs if test.loss is None else None
     return Training(tuple(epochs), k, test, time.perf_counter() - start, diverged_epoch, _weights_sha256(net))
 
 
@@ -123,11 +125,20 @@ def top_k(classes: int) -> int:
     return max(1, min(5 if classes >= 100 else 3, classes - 1))  # ImageNet's custom, and MNIST's
 
 
-def resident(net: nn.Module, device: str) -> nn.Module:
-    """Return the network on the device, its filters in channels-last order: faster there and here, and the same net."""
+def resident(net: nn.Module, device: str, input_shape: tuple[int, int, int]) -> nn.Module:
+    """Return the network on the device, its filters in channels-last order where it takes that.
+
+    The order is faster and changes no result but by rounding; a net that views its maps as flat memory cannot have it.
+    """
     import torch
 
-    return net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+    net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    try:
+        with torch.no_grad():
+            net.eval()(torch.zeros(2, *input_shape, device=device))
+    except RuntimeError:
+        net = net.to(memory_format=torch.contiguous_format)
+    return net.train()
 
 
 def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

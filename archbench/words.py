@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
+from archbench.schema import Budget
 from archbench.tables import DEVICES, MODES, name_of
 from archbench.units import compact, grouped, micros, number, options, percent, ratio, shape, short, with_interval
 
@@ -27,7 +28,7 @@ def summary_words(table: pd.DataFrame) -> pd.DataFrame:
         note = row["not_done"] or ""
         line = {
             "model": row["model"],
-            "budget": compact(row["budget"]) if row["budget"] is not None else "",
+            "budget": _budget_words(row),
             "params": grouped(row["params"]) if row["params"] is not None else "",
             "MACs": short(row["macs"]) if row["macs"] is not None else "",
             "accuracy, %": with_interval(*_percent(row, "test_accuracy")) or note,
@@ -246,6 +247,14 @@ def _points_words(row: Mapping[str, Any]) -> str:
 def _is_baseline(row: Mapping[str, Any]) -> bool:
     name = row["model"] if row["budget"] is None else f"{row['model']}@{compact(row['budget'])}"
     return bool(row["baseline"] == name)
+
+
+def _budget_words(row: Mapping[str, Any]) -> str:
+    """Return the budget, and by how much it was missed where it was."""
+    if row["budget"] is None:
+        return ""
+    missed = row["rel_error"] is not None and abs(row["rel_error"]) > Budget.tolerance
+    return compact(row["budget"]) + (f" missed by {percent(row['rel_error'], 0)}" if missed else "")
 
 
 def _percent(row: Mapping[str, Any], name: str) -> tuple[float | None, float | None]:

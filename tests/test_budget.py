@@ -158,6 +158,26 @@ def test_lazy_layers_take_their_sizes_from_the_input(own_registry):
     assert abs(sized.rel_error) < 0.01
 
 
+@pytest.mark.parametrize("width", [0, -5, float("nan"), float("inf")])
+def test_a_width_that_is_none_is_refused(width):
+    with pytest.raises(InputError, match="is not accepted"):
+        size_model("cnn", None, (3, 32, 32), 10, width=width)
+
+
+def test_a_width_beside_a_budget_is_refused():
+    with pytest.raises(InputError, match="beside a budget"):
+        size_model("cnn", Budget(30_000), (3, 32, 32), 10, width=3)
+
+
+def test_what_is_no_network_and_a_shape_that_fails_are_told(own_registry):
+    zoo.register_model("words")(lambda num_classes: "not a net")
+    with pytest.raises(ModelError, match="words cannot be built at 1x8x8: TypeError: it gives a str, not a network"):
+        size_model("words", None, (1, 8, 8), 10)
+    zoo.register_model("misshapen", shape=lambda width: 1 / 0, width=2)(lambda **_: nn.Identity())
+    with pytest.raises(ModelError, match="the shape of misshapen fails: ZeroDivisionError"):
+        size_model("misshapen", Budget(1000), (1, 8, 8), 10)
+
+
 def test_fixed_models_keep_their_size(own_registry):
     @zoo.register_model
     def fixed(*, num_classes):

@@ -108,6 +108,33 @@ def test_plot_and_export_make_the_files_again(small, monkeypatch, capsys, tmp_pa
     assert rows[0]["folder"] == str(folder)
 
 
+def test_a_folder_that_cannot_be_drawn_does_not_stop_the_others(small, monkeypatch, capsys, tmp_path):
+    folder, _ = small
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "good").symlink_to(folder)
+    (tmp_path / "results" / "a_bad").mkdir()
+    (tmp_path / "results" / "a_bad" / "results.sqlite").write_text("no database" * 100)
+    from archbench.schema import Study
+    from archbench.store import Store
+
+    with Store(tmp_path / "results" / "empty", create=True) as store:
+        store.add_study(Study(("mlp",)), ["nothing"])
+    code, out, err = invoke(monkeypatch, capsys, "plot", "results/empty")
+    assert (code, out) == (0, "")
+    assert "no run of results/empty is finished" in err
+    code, out, err = invoke(monkeypatch, capsys, "plot", "results", "--out", "drawn")
+    assert code == 4
+    assert "a_bad" in err
+
+
+def test_a_budget_that_is_missed_is_said_even_when_quiet(monkeypatch, capsys):
+    words = ("compare", "mlp", "--budgets", "10", "--epochs", 1, "--seeds", 1, "--workers", 0, "--quiet")
+    code, out, err = invoke(monkeypatch, capsys, *words)
+    assert code == 0
+    assert "warning: mlp cannot be sized to 10 here" in err
+    assert "10 missed by +" in out
+
+
 def test_dry_run_resolves_and_writes_nothing(small, monkeypatch, capsys, tmp_path):
     code, out, _ = invoke(
         monkeypatch, capsys, "compare", "cnn", "mobilenet", "mlp", "--budgets", "30k,100k", "--dry-run", "--json"
@@ -166,6 +193,7 @@ def test_list_show_cost_and_datasets(monkeypatch, capsys):
     ("words", "code", "parts"),
     [
         (["compare", "cnn", "--budgets", "30q"], 2, ["'30q' is not a budget", "30000, 30k, 1.6M or 2e5"]),
+        (["compare", "cnn", "--budgets", ""], 2, ["'' is not a budget"]),
         (["compare", "cnn", "--budgets", "30k,30000"], 2, ["given twice"]),
         (["compare", "cmn", "--budgets", "30k"], 2, ["unknown model 'cmn'", "Did you mean cnn"]),
         (["compare", "cnn", "--dataset", "digit"], 2, ["unknown data set", "Did you mean digits"]),

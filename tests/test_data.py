@@ -293,6 +293,26 @@ def test_one_colour_image_makes_all_of_them_rgb(tmp_path):
     assert load_dataset(f"folder:{tmp_path / 'set'}").input_shape == (3, 9, 12)
 
 
+def test_hidden_entries_are_passed_over(tmp_path):
+    fill(tmp_path / "set", ["train", "test"])
+    before = load_dataset(f"folder:{tmp_path / 'set'}").sha256
+    (tmp_path / "set" / "train" / ".ipynb_checkpoints").mkdir()
+    (tmp_path / "set" / "train" / "ant" / "._00.png").write_bytes(b"not an image")
+    assert load_dataset(f"folder:{tmp_path / 'set'}").sha256 == before
+
+
+def test_sixteen_bits_keep_their_upper_eight(tmp_path):
+    fill(tmp_path / "set", ["train", "test"])
+    for file in (tmp_path / "set").rglob("*.png"):
+        Image.fromarray(np.full((9, 12), 0x1234, "uint16")).save(file)
+    loaded = load_dataset(f"folder:{tmp_path / 'set'}")
+    assert loaded.images["test"].unique().tolist() == [0x12]
+    Image.fromarray(np.zeros((9, 12), "float32")).save(tmp_path / "a.tiff")
+    (tmp_path / "a.tiff").rename(tmp_path / "set" / "train" / "ant" / "00.png")
+    with pytest.raises(DataError, match=r"00\.png cannot be read as an image: its pixels are of the kind F"):
+        load_dataset(f"folder:{tmp_path / 'set'}")
+
+
 def test_folder_faults_name_the_path(tmp_path):
     root = tmp_path / "set"
     with pytest.raises(DataError, match=r"set.train is no folder") as caught:

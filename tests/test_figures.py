@@ -58,6 +58,13 @@ def test_any_range_of_sizes_has_at_least_two_labelled_ticks_or_one_size(sizes):
     assert len(shown) >= min(2, len(sizes))
 
 
+def test_a_network_that_two_budgets_share_is_counted_once():
+    records = [record("cnn", budget, 0, 0.9, params=87) for budget in (10, 20)]
+    figure = figures.scatter_figure(runs_frame(records))
+    assert "one run a point, so no interval" in figure.axes[0].get_title()
+    assert sum(len(line.get_xdata()) for line in figure.axes[0].lines if line.get_alpha() == 0.5) == 1
+
+
 def test_failed_runs_are_told_in_the_caption():
     title = figures.scatter_figure(runs_frame(RECORDS)).axes[0].get_title()
     assert "1 of 8 runs failed or diverged" in title
@@ -65,6 +72,7 @@ def test_failed_runs_are_told_in_the_caption():
 
 
 def test_nothing_to_draw_is_no_error():
+    figures.scatter_figure(runs_frame([])).canvas.draw()
     failed = [record("cnn", 1000, 0, 0, status="failed")]
     figures.scatter_figure(runs_frame(failed)).canvas.draw()
     figures.curves_figure(epochs_frame(failed)).canvas.draw()
@@ -101,9 +109,11 @@ def test_the_same_figure_gives_the_same_bytes(filled, tmp_path):
 
 
 def test_names_with_markup_are_drawn_as_they_are(tmp_path):
-    frame = runs_frame([record("<script>$x_1$", 1000, seed, 0.9 + seed / 100) for seed in range(2)])
+    records = [record("<script>$x_1", 1000, seed, 0.9 + seed / 100) for seed in range(2)]
+    frame = runs_frame(records)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figures.save(figures.scatter_figure(frame), tmp_path / "a.svg")
+        figures.save(figures.scatter_figure(frame.assign(dataset="a$b_$")), tmp_path / "a.svg")
+        figures.save(figures.curves_figure(epochs_frame(records)), tmp_path / "b.png")
     text = (tmp_path / "a.svg").read_text()
     assert "<script>" not in text

@@ -196,6 +196,27 @@ def test_models_of_the_running_script_are_trained_in_this_process(tmp_path, monk
     assert run(small_study(["scripted"], ["3k"], seeds=1), tmp_path, protocol=QUICK).complete
 
 
+def test_data_of_the_running_script_is_trained_on_in_this_process(tmp_path, monkeypatch, stripes):
+    from archbench import data
+
+    monkeypatch.setattr(data, "_SOURCES", dict(data.sources()))
+
+    def scripted(request):
+        return stripes
+
+    scripted.__module__ = "__main__"
+    data.register_dataset("scripted", summary="made here")(scripted)
+    monkeypatch.setattr(pipeline, "run_in_workers", None)
+    study = small_study(["mlp"], ["3k"], seeds=1, dataset="scripted")
+    assert run(study, tmp_path, protocol=QUICK).complete
+
+
+def test_a_failure_in_this_process_leaves_its_traceback_in_the_log(tmp_path, own_models, capsys):
+    quick(small_study(["own_unrun"], ["3k"], seeds=1, plugins=own_models), tmp_path)
+    assert "Traceback" in (tmp_path / "workers.log").read_text()
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_an_interrupt_keeps_what_is_finished(tmp_path, monkeypatch):
     original = pipeline.run_here
 

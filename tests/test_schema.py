@@ -53,6 +53,8 @@ def test_whatever_can_change_the_result_changes_the_key(change):
 
 def test_what_cannot_change_the_result_does_not_change_the_key():
     assert dataclasses.replace(CELL, problem="x").key == CELL.key
+    here, there = (dataclasses.replace(CELL, dataset=f"folder:{path}") for path in ("a/b", "/moved/b"))
+    assert here.key == there.key != CELL.key
     assert dataclasses.replace(CELL, sized=dataclasses.replace(SIZED, width=7.3)).key == CELL.key
     SIZED.key  # noqa: B018 - a key that was asked for before is no part of the next
     assert dataclasses.replace(CELL, recipe=Recipe()).key == CELL.key

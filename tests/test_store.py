@@ -78,6 +78,18 @@ def test_a_damaged_row_is_left_out_and_counted(tmp_path, damage):
         assert store.damaged == 1
 
 
+def test_a_damaged_run_can_be_done_again(tmp_path):
+    with Store(tmp_path, create=True) as store:
+        store.add(DONE)
+    with sqlite3.connect(tmp_path / FILE_NAME) as db:
+        db.execute("UPDATE runs SET sha256 = 'x'")
+    db.close()
+    with Store(tmp_path, create=True) as store:
+        store.add(dataclasses.replace(DONE, finished_at="again"))
+        (record,) = store.records().values()
+        assert record.finished_at == "again"
+
+
 def test_the_file_is_a_sound_database_with_its_own_mark(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.add(DONE)
@@ -110,6 +122,12 @@ def test_a_file_that_is_no_store_is_left_alone(tmp_path):
         Store(tmp_path, create=True)
     with pytest.raises(StoreError, match="is no results store"):
         Store(tmp_path)
+    db = sqlite3.connect(file)
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    for create in (False, True):
+        with pytest.raises(StoreError, match="database of another program"):
+            Store(tmp_path, create=create)
 
 
 def test_a_newer_schema_asks_for_a_newer_archbench(tmp_path):

@@ -18,7 +18,7 @@ from archbench.study import make_study, results_folder
 def test_budgets_and_seeds_are_taken_as_people_write_them():
     for budgets in ("30k,1.6M", ["30k", "1.6M"], [30_000, 1_600_000], ("30000", 1_600_000)):
         assert make_study(["cnn"], budgets).budgets == (30_000, 1_600_000)
-    for seeds in (3, "3", [0, 1, 2], (0, 1, 2), "0,1,2"):
+    for seeds in (3, "3", range(3), [0, 1, 2], (0, 1, 2), "0,1,2"):
         assert make_study(["cnn"], seeds=seeds).seeds == (0, 1, 2)
     assert make_study(["cnn"], seeds=[7]).seeds == (7,)
     with pytest.raises(InputError, match="30,000 is given twice"):
@@ -40,6 +40,7 @@ def test_defaults_are_the_recipes_and_the_rate_the_optimizers():
         {"epochs": 0}, {"epochs": -1}, {"batch_size": 1}, {"lr": 0.0}, {"lr": float("inf")}, {"weight_decay": -1.0},
         {"label_smoothing": 1.0}, {"optimizer": "x"}, {"schedule": "x"}, {"precision": "fp8"}, {"augment": "flip+flip"},
         {"device": "cpu,cpu"}, {"device": ""}, {"threads": 0}, {"seeds": []},
+        {"epochs": 1.9}, {"epochs": "1"}, {"lr": "0.1"},
     ],
 )  # fmt: skip
 def test_what_is_not_accepted_says_what_is(settings):
@@ -117,3 +118,14 @@ def test_size_cost_and_layers_from_python():
     assert archbench.cost_of("mlp", width=128, input="1x28x28").params == 109_386
     assert sum(layer.params for layer in archbench.layers_of("mlp", input=(1, 28, 28))) == 109_386
     assert abs(sized.rel_error) < 0.003
+
+
+def test_plugins_are_imported_from_python_too():
+    with pytest.raises(ArchbenchError, match="importing no_such_plugin failed"):
+        archbench.compare("mlp", "3k", plugins=["no_such_plugin"])
+
+
+def test_no_overhead_against_what_was_not_compared(filled):
+    with pytest.raises(InputError, match="'nope' is not among"):
+        filled.overhead("nope")
+    assert archbench.load(str(filled.folder)).complete

@@ -175,6 +175,73 @@ def test_bfloat16_trains_and_differs_from_float32(stripes):
     assert bf16.weights_sha256 != fp32.weights_sha256
 
 
+@pytest.mark.parametrize(
+    "change", [{"label_smoothing": 0.3}, {"augment": ("shift",)}, {"weight_decay": 0.1}, {"schedule": "constant"}]
+)
+def test_every_choice_of_the_recipe_changes_the_weights(stripes, change):
+    plain = train(net, stripes, RECIPE)
+    other = train(net, stripes, dataclasses.replace(RECIPE, **change))
+    assert other.weights_sha256 != plain.weights_sha256
+
+
+def test_label_smoothing_changes_what_is_trained_on_and_not_what_is_reported(stripes):
+    class Sure(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.tensor(8.0))
+
+        def forward(self, x):  # the right answer, with a margin that smoothing would punish
+            bright = x[:, 0, :, 4:].mean((1, 2)) - x[:, 0, :, :4].mean((1, 2))
+            return torch.stack([-bright, bright], 1) * self.scale
+
+    result = train(Sure, stripes, Recipe(epochs=1, lr=1e-12, batch_size=16, label_smoothing=0.5))
+    assert result.epochs[0].train.loss < 0.01
+
+
+def test_images_are_normalised_by_the_training_split(stripes):
+    seen = []
+
+    class Watching(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(64, 2)
+
+        def forward(self, x):
+            if self.training:
+                seen.append(x)
+            return self.layer(x.flatten(1))
+
+    train(Watching, stripes, Recipe(epochs=1, batch_size=48))
+    assert seen[-1].mean().abs() < 1e-5
+    assert seen[-1].std(correction=0) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_net_that_views_its_maps_as_flat_memory_trains_as_well(stripes):
+    class Viewing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.layer = nn.Conv2d(1, 4, 3), nn.Linear(4 * 36, 2)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.layer(x.view(x.size(0), -1))
+
+    assert train(Viewing, stripes, RECIPE).test.top1 is not None
+
+
+def test_filters_are_channels_last_where_the_net_takes_it():
+    conv = training.resident(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), "cpu", (3, 8, 8))[0]
+    assert conv.weight.is_contiguous(memory_format=torch.channels_last)
+    assert conv.training
+
+
+def test_a_step_that_breaks_the_weights_is_a_divergence_even_where_its_own_loss_was_finite(stripes):
+    result = train(net, stripes, Recipe(epochs=1, batch_size=48, lr=1e38, optimizer="sgd"))
+    assert result.epochs[0].train.loss is not None
+    assert result.diverged_epoch == 1
+    assert result.test is None
+
+
 def test_threads_are_set_and_put_back():
     before = torch.get_num_threads()
     with torch_threads(1):

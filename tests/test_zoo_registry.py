@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 import textwrap
+import types
 
 import pytest
 import torch
@@ -147,17 +148,55 @@ def test_a_broken_plugin_is_named_and_does_not_stop_the_rest(own_registry, monke
     assert "good" in zoo.list_models()
 
 
-def test_the_source_hash_follows_the_file(own_registry, tmp_path):
-    def sha256(text):
-        write(tmp_path, "mine_d.py", text)
-        sys.modules.pop("mine_d", None)
-        importlib.invalidate_caches()
-        return zoo.model_spec("mine_d:net").source_sha256
+def source_sha256(name):
+    spec = zoo.model_spec(name)
+    return spec.source_sha256(zoo.create_model(name, num_classes=2, in_chans=1, input_size=8))
 
-    first = sha256(NET)
-    assert first == sha256(NET)
-    assert first != sha256(NET.replace("LIMIT = 3", "LIMIT = 4"))
-    assert zoo.model_spec("cnn").source_sha256 != zoo.model_spec("mlp").source_sha256
+
+def test_the_source_hash_follows_the_files(own_registry, tmp_path):
+    def sha256(text, helper="class Body(nn.Linear):\n    pass\n"):
+        write(tmp_path, "mine_h.py", "from torch import nn\n" + helper)
+        write(tmp_path, "mine_d.py", text)
+        for module in ("mine_d", "mine_h"):
+            sys.modules.pop(module, None)
+        importlib.invalidate_caches()
+        return source_sha256("mine_d:net")
+
+    body = NET.replace("nn.Linear(width, num_classes))", "mine_h.Body(width, num_classes))").replace(
+        "from torch import nn", "import mine_h; from torch import nn"
+    )
+    assert sha256(NET) == sha256(NET)
+    assert sha256(NET) != sha256(NET.replace("LIMIT = 3", "LIMIT = 4"))
+    assert sha256(body) == sha256(body)
+    assert sha256(body) != sha256(body, "class Body(nn.Linear):\n    scale = 2\n")  # a class from another module
+    assert source_sha256("cnn") != source_sha256("mlp")
+
+
+def test_the_source_hash_follows_what_was_defined_at_a_prompt(own_registry):
+    def sha256(code):
+        module = types.ModuleType("prompt_made")  # like __main__ of a notebook: a module without a file
+        sys.modules["prompt_made"] = module
+        exec("from torch import nn\n" + textwrap.dedent(code), vars(module))
+        zoo.register_model("prompted")(module.Net)
+        return source_sha256("prompted")
+
+    code = """
+        class Net(nn.Module):
+            def __init__(self, num_classes):
+                super().__init__()
+                self.layer = nn.Linear(64, num_classes)
+            def forward(self, x):
+                return self.layer(x.flatten(1)) * 1.0
+    """
+    assert sha256(code) == sha256(code)
+    assert sha256(code) != sha256(code.replace("* 1.0", "* 2.0"))
+    assert sha256(code) != sha256(code.replace("nn.Linear(64, num_classes)", "nn.Linear(64, num_classes, bias=False)"))
+
+
+def test_a_file_whose_name_is_taken_is_refused(own_registry, tmp_path):
+    (tmp_path / "json.py").write_text("")
+    with pytest.raises(zoo.ModelImportError, match="another module is named json"):
+        zoo.import_models(str(tmp_path / "json.py"))
 
 
 def test_skeletons_have_shapes_and_no_memory():

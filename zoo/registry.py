@@ -143,6 +143,10 @@ def import_models(name: str) -> None:
     try:
         if name.endswith(".py"):
             path = Path(name).resolve()
+            loaded = getattr(sys.modules.get(path.stem), "__file__", None)
+            if path.stem in sys.modules and (loaded is None or Path(loaded).resolve() != path):
+                msg = f"another module is named {path.stem} ({loaded}); rename the file"
+                raise ImportError(msg)
             sys.path.insert(0, str(path.parent))
             try:
                 importlib.import_module(path.stem)
@@ -191,7 +195,11 @@ def _external(name: str) -> ModelSpec:
     if not callable(build) or isinstance(build, nn.Module):  # a built net would carry its weights from run to run
         msg = f"{name} is a {type(build).__name__}, not a function or class that builds a model"
         raise ModelImportError(msg)
-    return _spec_of(build, name)
+    try:
+        return _spec_of(build, name)
+    except ValueError as error:
+        msg = f"{name} has no signature to build a model by"
+        raise ModelImportError(msg) from error
 
 
 def list_models(pattern: str = "*") -> list[str]:

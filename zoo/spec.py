@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
+import marshal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -70,23 +70,35 @@ class ModelSpec:
         natural = {} if self.shape is None or width is None else dict(self.shape(width))
         return natural | dict(self.preset) | options
 
-    @property
-    def source_sha256(self) -> str:
-        """Hash of the source files the model is built from: its own and those of its package that it draws on."""
+    def source_sha256(self, net: nn.Module) -> str:
+        """Hash what the model is made from: its sources and the built network's own description.
+
+        The sources are the files of the builder, of what its file draws on in its own package, and of every class among
+        the network's modules that is not torch's; what was defined at a prompt stands for itself by its compiled code.
+        """
         home = self.build.__module__
         package = home.partition(".")[0]
         drawn = {getattr(value, "__module__", None) or "" for value in list(vars(sys.modules[home]).values())}
-        names = {home} | {module for module in drawn if module.partition(".")[0] == package} - SHARED
-        digest = hashlib.sha256()
-        for name in sorted(names):
-            file = getattr(sys.modules.get(name), "__file__", None)
-            digest.update(Path(file).read_bytes() if file else _code(self.build))
+        names = {home} | {module for module in drawn if module.partition(".")[0] == package}
+        classes = {type(module) for module in net.modules() if not type(module).__module__.startswith("torch.")}
+        names |= {cls.__module__ for cls in classes}
+        digest = hashlib.sha256(repr(net).encode())
+        for name in sorted(names - SHARED):
+            file = Path(getattr(sys.modules.get(name), "__file__", None) or "")
+            if file.is_file():
+                digest.update(file.read_bytes())
+            else:
+                for thing in sorted([self.build, *classes], key=_qualname):
+                    digest.update(_code(thing))
         return digest.hexdigest()
 
 
-def _code(build: Build) -> bytes:
-    """Return what stands for the source of a builder that was defined at a prompt."""
-    try:
-        return inspect.getsource(build).encode()
-    except (OSError, TypeError):
-        return getattr(getattr(build, "__code__", None), "co_code", build.__qualname__.encode())
+def _qualname(thing: Any) -> str:
+    """Return the name that a function or class was given where it was defined."""
+    return getattr(thing, "__qualname__", type(thing).__qualname__)
+
+
+def _code(thing: Any) -> bytes:
+    """Return the compiled code, constants included, of a function or of a class's methods."""
+    functions = vars(thing).values() if isinstance(thing, type) else [thing]
+    return b"".join(marshal.dumps(f.__code__) for f in functions if hasattr(f, "__code__"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def compare(
     models: o.Models,
-    budgets: o.Budgets = "",
+    budgets: o.Budgets = None,
     baseline: o.Baseline = None,
     imports: o.Imports = None,
     dataset: o.Dataset = "digits",
@@ -51,7 +51,7 @@ def compare(
     from archbench.study import make_study, results_folder
     from archbench.units import parse_counts
 
-    targets = parse_counts(budgets) if budgets else ()
+    targets = () if budgets is None else parse_counts(budgets)
     folder = results_folder(dataset, name, out_folder)
     study = make_study(
         models, targets, baseline=baseline, plugins=o.import_plugins(imports), dataset=dataset, data_root=data_root,
@@ -106,7 +106,7 @@ def train(
     folder = results_folder(dataset, name, out_folder)
     if name is None and out_folder is None:
         folder = folder.with_name(f"train-{folder.name}")  # a comparison's figures are not replaced by one model's
-    budgets = [parse_count(budget)] if budget else []
+    budgets = [] if budget is None else [parse_count(budget)]
     study = make_study(
         [model], budgets, seeds=[seed], plugins=o.import_plugins(imports), dataset=dataset,
         data_root=data_root, download=download, device=device, threads=threads, epochs=epochs, batch_size=batch_size,

@@ -28,12 +28,13 @@ def list_(
     """List the models: scalable families at their own width on 3x32x32 and 10 classes, published ones as published."""
     import zoo
     from archbench.catalog import models
+    from archbench.errors import reason
     from archbench.units import parse_count
     from archbench.words import models_words
 
     import_plugins(imports)
     for name, why in zoo.load_plugins().items():
-        err.print(f"warning: the plugin {name} is broken: {type(why).__name__}: {why}")
+        err.print(f"warning: the plugin {name} is broken: {reason(why)}")
     rows = models(patterns or [], family, None if max_params is None else parse_count(max_params))
     if as_json:
         print_json(rows)

@@ -47,7 +47,8 @@ Models = Annotated[
 ]
 Model = Annotated[str, typer.Argument(help="A name of `archbench list`, or module:attribute.")]
 Budgets = Annotated[
-    str, typer.Option("--budgets", help="Parameter budgets: 30000, 30k, 1.6M, 2e5; comma-separated.", metavar="LIST")
+    str | None,
+    typer.Option("--budgets", help="Parameter budgets, comma-separated: 30000, 30k, 1.6M, 2e5.", metavar="LIST"),
 ]
 Budget = Annotated[
     str | None, typer.Option("--budget", help="Size the model to so many parameters: 30k, 1.6M.", metavar="PARAMS")

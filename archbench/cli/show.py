@@ -113,6 +113,8 @@ class Display:
     def __call__(self, step: Step) -> None:
         """Show one step."""
         if self._quiet:
+            if step.stage == "size" and step.detail:  # quiet is about progress, not about doubt
+                err.print(f"warning: {step.detail}")
             return
         stage = STAGES[step.stage]
         now = time.monotonic()

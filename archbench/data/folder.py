@@ -40,7 +40,7 @@ def load(request: Request) -> Dataset:
             raise DataError(msg, LAYOUT)
     held = next((path / name for name in VALIDATION_NAMES if (path / name).is_dir()), None)
     folders = [path / "train", path / "test", *([held] if held else [])]
-    classes = sorted(child.name for child in (path / "train").iterdir() if child.is_dir())
+    classes = [child.name for child in _folders(path / "train")]
     parts = _read(folders, classes)
     source = f"image folder {path.name}"
     if held is None:
@@ -69,14 +69,19 @@ def _read(folders: list[Path], classes: list[str]) -> list[Part]:
     return parts
 
 
+def _folders(path: Path) -> list[Path]:
+    """Return the folders of a folder by name, hidden ones left out."""
+    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
 def _list(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
-    unknown = sorted(child.name for child in folder.iterdir() if child.is_dir() and child.name not in classes)
+    unknown = [child.name for child in _folders(folder) if child.name not in classes]
     if unknown:
         msg = f"{folder} has the class {unknown[0]!r}, which train has not"
         raise DataError(msg, LAYOUT)
     files = []
     for label, name in enumerate(classes):
-        found = sorted(f for f in (folder / name).glob("*") if f.suffix.lower() in SUFFIXES)
+        found = sorted(f for f in (folder / name).glob("[!.]*") if f.suffix.lower() in SUFFIXES)
         if not found and folder.name == "train":
             msg = f"{folder / name} holds no image"
             raise DataError(msg, f"Accepted are {', '.join(SUFFIXES)}. {LAYOUT}")
@@ -94,7 +99,12 @@ def _open(file: Path) -> Image:
 
     try:
         with PIL.Image.open(file) as image:
-            return np.asarray(image.convert("L" if image.mode in {"L", "1", "I;16", "I"} else "RGB"))
+            if image.mode.startswith("I;16"):
+                return (np.asarray(image) >> 8).astype(np.uint8)  # 16 bits of gray: the upper 8
+            if image.mode in {"I", "F"}:
+                msg = f"its pixels are of the kind {image.mode}"
+                raise ValueError(msg)
+            return np.asarray(image.convert("L" if image.mode in {"L", "1", "LA"} else "RGB"))
     except (OSError, SyntaxError, ValueError) as error:
         msg = f"{file} cannot be read as an image: {error}"
         raise DataError(msg, "Replace or remove the file.") from error

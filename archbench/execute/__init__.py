@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from archbench.budget import build_model
 from archbench.errors import ModelError, reason
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from archbench.schema import Cell, Epoch
 
 
-def train_cell(cell: Cell, dataset: Dataset, on_epoch: Callable[[Epoch], None]) -> Outcome:
+def train_cell(cell: Cell, dataset: Dataset, on_epoch: Callable[[Epoch], None], log: TextIO | None = None) -> Outcome:
     """Train one cell in this process; whatever its model raises becomes the reason of a failed outcome.
 
-    The traceback of a failure goes to standard error, which is a worker's log.
+    The traceback of a failure goes to `log`, by default to standard error, which is a worker's log.
     """
     if cell.sized is None or cell.problem is not None:
         return Outcome("failed", error=cell.problem)
@@ -35,7 +35,7 @@ def train_cell(cell: Cell, dataset: Dataset, on_epoch: Callable[[Epoch], None]) 
     except MemoryError as error:
         return Outcome("oom", error=f"out of memory: {error}")
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything, and the other cells go on
-        traceback.print_exc(file=sys.stderr)
+        traceback.print_exc(file=log or sys.stderr)
         oom = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
         return Outcome("oom" if oom else "failed", error=reason(error))
     if training.diverged_epoch is not None:

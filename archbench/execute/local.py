@@ -31,11 +31,15 @@ class Event(NamedTuple):
     outcome: Outcome | None = None
 
 
-def run_here(cells: Sequence[Cell], dataset: Dataset, on_event: Callable[[Event], None]) -> None:
-    """Train the cells one after the other in this process."""
-    for cell in cells:
-        outcome = train_cell(cell, dataset, lambda epoch, cell=cell: on_event(Event(cell, epoch)))  # type: ignore[misc]
-        on_event(Event(cell, outcome=outcome))
+def run_here(cells: Sequence[Cell], dataset: Dataset, log: Path, on_event: Callable[[Event], None]) -> None:
+    """Train the cells one after the other in this process; tracebacks of models that fail are added to the log."""
+    with log.open("a", encoding="utf-8") as file:
+        for cell in cells:
+
+            def on_epoch(epoch: Epoch, cell: Cell = cell) -> None:
+                on_event(Event(cell, epoch))
+
+            on_event(Event(cell, outcome=train_cell(cell, dataset, on_epoch, file)))
 
 
 def run_in_workers(

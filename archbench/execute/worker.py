@@ -49,6 +49,7 @@ def main() -> None:
 
     import zoo
     from archbench.data import load_dataset
+    from archbench.errors import reason
     from archbench.execute import train_cell
 
     def send(**content: Any) -> None:
@@ -59,9 +60,14 @@ def main() -> None:
             zoo.import_models(plugin)
         except zoo.ModelImportError as error:
             print(error, file=sys.stderr)  # noqa: T201 - the log; a cell that needs the plugin fails by name
-    dataset = load_dataset(setup.dataset, setup.data_root)
+    dataset = None
     while True:
         cell = msgspec.json.decode(lines.get(), type=Cell)
+        try:
+            dataset = dataset or load_dataset(setup.dataset, setup.data_root)
+        except Exception as error:  # noqa: BLE001 - a source may raise anything
+            send(outcome=Outcome("failed", error=reason(error)))
+            continue
         send(outcome=train_cell(cell, dataset, lambda epoch: send(epoch=epoch)))
 
 

@@ -89,7 +89,7 @@ def _step(sized: SizedModel, mode: Mode, images: Tensor, recipe: Recipe, device:
     from torch.nn.functional import cross_entropy
 
     torch.manual_seed(0)
-    net = resident(build_model(sized), device).train(mode == "train")
+    net = resident(build_model(sized), device, sized.input_shape).train(mode == "train")
     batch = images.to(device)
     if mode == "infer":
 

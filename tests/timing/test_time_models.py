@@ -71,10 +71,41 @@ def test_a_training_step_trains_and_an_inference_step_does_not(monkeypatch):
     seen.clear()
     timed([sized])
     trained, inferred = (net for net in seen)
-    assert trained.modes == {(True, False)}
-    assert inferred.modes == {(False, True)}
+    settling = (False, False)  # one run in eval mode tells which memory order the net takes
+    assert trained.modes == {settling, (True, False)}
+    assert inferred.modes == {settling, (False, True)}
     assert torch.equal(inferred.layer.bias, fresh)
     assert not torch.equal(trained.layer.bias, fresh)
+
+
+def test_steps_run_with_the_threads_and_the_precision_that_are_recorded(monkeypatch):
+    seen = set()
+
+    class Watched(nn.Module):
+        def __init__(self, num_classes):
+            super().__init__()
+            self.layer = nn.Linear(64, num_classes)
+
+        def forward(self, x):
+            logits = self.layer(x.flatten(1))
+            seen.add((torch.get_num_threads(), logits.dtype))
+            return logits
+
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+    zoo.register_model("watched_threads")(Watched)
+    sized = size_model("watched_threads", None, (1, 8, 8), 10)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        time_models(
+            [sized], torch.zeros(6, 1, 8, 8), Recipe(batch_size=6, precision="bf16"), "cpu", 1, capture(),
+            protocol=PROTOCOL, clock=CountingClock(),
+        )  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    # One run outside of autocast settles the memory order.
+    assert seen >= {(1, torch.bfloat16)}
+    assert {threads for threads, _ in seen} == {1}
 
 
 def test_a_model_that_fails_is_named_and_the_others_are_timed(monkeypatch):
