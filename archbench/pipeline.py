@@ -75,7 +75,7 @@ def run(
 
 
 def load(folder: str | Path) -> Comparison:
-    """Return the last study of a results folder with what is stored of it; no torch is needed.
+    """Return the last study of a results folder with what is stored of it.
 
     Raises:
         StoreError: there is none.
