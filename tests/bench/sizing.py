@@ -28,7 +28,7 @@ def build(family: str) -> None:
 
 def main() -> None:
     """Print a row a family: both times as medians in milliseconds, and the median of their ratios."""
-    families = zoo.list_models()
+    families = [name for name in zoo.list_models() if zoo.model_spec(name).scalable]
     candidates = {(f, work): (lambda f=f, work=work: work(f)) for f in families for work in (size, build)}
     samples = interleave(candidates, CpuClock(), Protocol(rounds=15, block_us=10_000))
     print(f"{'family':14} {'size, ms':>9} {'build, ms':>10} {'ratio':>6}")
