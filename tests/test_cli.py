@@ -5,10 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -338,12 +338,9 @@ def workers_of(folder):
     return found
 
 
-def gone(folder):
-    for _ in range(600):
-        if not workers_of(folder):
-            return True
-        time.sleep(0.05)
-    return False
+def ended(process_descriptor):
+    """Return whether a process has ended, waiting for the kernel to say so, a minute at most."""
+    return bool(select.select([process_descriptor], [], [], 60)[0])
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which processes are left")
@@ -352,7 +349,8 @@ def test_stopping_loses_nothing_that_was_finished(tmp_path, signal_, code):
     folder = tmp_path / "stopped"
     process = start(folder)
     first_result(process)
-    assert workers_of(folder)
+    workers = [os.pidfd_open(pid) for pid in workers_of(folder)]
+    assert workers
     process.send_signal(signal_)
     out, err = process.communicate()
     assert process.returncode == code
@@ -360,7 +358,9 @@ def test_stopping_loses_nothing_that_was_finished(tmp_path, signal_, code):
         assert "runs are finished and kept in" in err
         assert f"archbench compare mlp cnn --budgets 3k,30k --epochs 60 --seeds 3 --out {folder}" in err
         assert "Traceback" not in err + out
-    assert gone(folder)
+    for worker in workers:
+        assert ended(worker)
+        os.close(worker)
     from archbench.pipeline import done_keys
 
     kept = done_keys(folder)

@@ -101,4 +101,5 @@ def _qualname(thing: Any) -> str:
 def _code(thing: Any) -> bytes:
     """Return the compiled code, constants included, of a function or of a class's methods."""
     functions = vars(thing).values() if isinstance(thing, type) else [thing]
-    return b"".join(marshal.dumps(f.__code__) for f in functions if hasattr(f, "__code__"))
+    # Format 2 writes no back references, which would follow the interpreter's reference counts instead of the code.
+    return b"".join(marshal.dumps(f.__code__, 2) for f in functions if hasattr(f, "__code__"))
