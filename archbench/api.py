@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import zoo
 from archbench import pipeline
-from archbench.budget import find_spec, size_model
+from archbench.budget import size_model
+from archbench.building import find_spec
 from archbench.catalog import home
 from archbench.cost import measure_cost
 from archbench.cost.layers import layer_table
-from archbench.errors import ModelError
+from archbench.errors import InputError, ModelError
 from archbench.pipeline import load
 from archbench.plan import silent
+from archbench.reference import parse_reference, with_options
 from archbench.schema import Budget
 from archbench.study import make_study, results_folder
-from archbench.units import parse_count, parse_shape
+from archbench.units import compact, parse_count, shape_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def compare(
-    models: Sequence[str] | str,
+    models: Sequence[str] | str = (),
     budgets: Sequence[str | int] | str = (),
     *,
     out: str | Path | None = None,
@@ -39,7 +41,8 @@ def compare(
     """Size, count, time and train models on equal terms; what is stored already is not done again.
 
     Args:
-        models: names of the zoo, or `module:attribute`.
+        models: names of the zoo, `torchvision:NAME`, `timm:NAME` or `module:attribute`, with options in brackets and a
+            budget of their own behind an `@` if wanted.
         budgets: parameters: `["30k", "1.6M"]`, `[30_000]` or `"30k,1.6M"`.
         out: the results folder; by default results/<name>.
         name: of the run; by default the data set's.
@@ -67,19 +70,36 @@ def size(
     input: str | tuple[int, int, int] | None = None,  # noqa: A002 - what users call it
     classes: int | None = None,
     width: float | None = None,
+    **options: Any,
 ) -> SizedModel:
     """Fix every integer of a model, to a budget if one is given.
 
     Without `input` (C, H, W) and `classes` a published model takes those it was published for, any other 3x32x32 and
     10 classes.
 
+    Args:
+        model: a name as `compare` takes it; a budget of its own may follow, as in `cnn@73k`.
+        budget: parameters, where the name has none.
+        input: (C, H, W).
+        classes: number of outputs.
+        width: the size of a scalable family where there is no budget.
+        options: of the model, as they may stand in brackets behind its name: `scale`, `weights`, `dropout`, ...
+
     Raises:
-        InputError: unknown model, budget or input.
+        InputError: unknown model, budget, option or input.
         ModelError: it cannot be built.
     """
+    model, own = parse_reference(with_options([model], options)[0])
+    if own is not None and (budget is not None or width is not None):
+        msg = f"{model}@{compact(own)} has a budget of its own beside {'--width' if budget is None else '--budget'}"
+        raise InputError(msg, "Give one of the two.")
+    if own is not None and not find_spec(model).scalable:
+        msg = f"{model} has one size: it cannot be sized to {compact(own)}"
+        raise InputError(msg, f"Leave @{compact(own)} out; `archbench list` shows what scales.")
+    budget = own if budget is None else budget
     shape, outputs = home(find_spec(model))
     if input is not None:
-        shape = parse_shape(input) if isinstance(input, str) else input
+        shape = shape_of(input)
     target = None if budget is None else Budget(parse_count(str(budget)))
     return size_model(model, target, shape, outputs if classes is None else classes, width)
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archbench.budget import size_model
+from archbench.building import find_spec
 from archbench.cost.layers import layer_table
 from archbench.data import SPLITS, load_dataset, sources
 from archbench.errors import DataError, InputError, ModelError
+from archbench.reference import parse_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,6 +83,16 @@ def models(patterns: Sequence[str] = (), family: str | None = None, max_params: 
 def home(spec: ModelSpec) -> tuple[tuple[int, int, int], int]:
     """Return the input shape (C, H, W) and the number of classes that a model is shown at where none are asked for."""
     return spec.input_shape or INPUT, spec.classes or CLASSES
+
+
+def common_home(models: Sequence[str]) -> tuple[tuple[int, int, int], int]:
+    """Return where models are shown side by side: at home with the first that was published somewhere.
+
+    Raises:
+        InputError, ModelError: a model cannot be had.
+    """
+    specs = [find_spec(parse_reference(model)[0]) for model in models]
+    return home(next((spec for spec in specs if spec.input_shape), specs[0]))
 
 
 def _listed(spec: ModelSpec) -> ListedModel:

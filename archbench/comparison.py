@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.errors import InputError, OutputError
+from archbench.errors import InputError
+from archbench.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -99,10 +96,10 @@ class Comparison:
 
         overhead = self.overhead()
         return [
-            _write(self._to(folder, "runs.csv"), lambda p: self._frame.to_csv(p, index=False)),
-            _write(self._to(folder, "summary.csv"), lambda p: self.summary().to_csv(p, index=False)),
-            _write(self._to(folder, "overhead.csv"), lambda p: overhead.to_csv(p, index=False)),
-            _write(
+            write_file(self._to(folder, "runs.csv"), lambda p: self._frame.to_csv(p, index=False)),
+            write_file(self._to(folder, "summary.csv"), lambda p: self.summary().to_csv(p, index=False)),
+            write_file(self._to(folder, "overhead.csv"), lambda p: overhead.to_csv(p, index=False)),
+            write_file(
                 self._to(folder, "overhead.md"),
                 lambda p: p.write_text(overhead_markdown(overhead, self.records), encoding="utf-8"),
             ),
@@ -119,28 +116,9 @@ class Comparison:
         scatter, curves = figures.scatter_figure(self._frame), figures.curves_figure(self.epochs())
         drawn = (("scatter.png", scatter), ("scatter.svg", scatter), ("curves.png", curves))
         return [
-            _write(self._to(folder, name), lambda p, figure=figure: figures.save(figure, p))  # type: ignore[misc]
+            write_file(self._to(folder, name), lambda p, figure=figure: figures.save(figure, p))  # type: ignore[misc]
             for name, figure in drawn
         ]
 
     def _to(self, folder: str | Path | None, name: str) -> Path:
         return Path(folder or self.folder) / name
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a temporary file of the same suffix, then put it in the place of `path` in one step."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        temporary = Path(name)
-        try:
-            write(temporary)
-            temporary.chmod(0o644)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"{path} cannot be written: {error.strerror or error}"
-        raise OutputError(msg, "Name a folder of yours with --out, or free some space.") from error
-    return path

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 DODGE = 7.0  # points between families that have the same size
+WIDEST = 28.0  # points that all of them take
 LABEL_SIZE = 9.0  # points
 LABEL_GAP = 1.3  # least distance of two labels, in their own height
 COLUMNS = 4  # panels side by side in the figure of curves
@@ -26,7 +27,8 @@ COLUMNS = 4  # panels side by side in the figure of curves
 def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw parameters (actual, log axis) against test accuracy: every seed, and the mean with its 95 % interval.
 
-    Families at the same size are drawn a few points beside each other, so that no interval hides another.
+    Families at the same size are drawn a few points beside each other, so that no interval hides another. What has no
+    parameters is a line across.
 
     Args:
         frame: one row a run (`archbench.frame.runs_frame`); runs that are not done are left out.
@@ -37,15 +39,18 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     ax = ax or _new_axes()
     done = _distinct(frame)
-    groups = list(done.groupby("model", sort=False))
+    groups = [(model, group) for model, group in done.groupby("model", sort=False) if (group["params"] > 0).all()]
+    without = [(model, group) for model, group in done.groupby("model", sort=False) if (group["params"] == 0).any()]
+    dodge = min(DODGE, WIDEST / max(1, len(groups)))
     ax.set_xscale("log")
     ax.set(xlabel="parameters", ylabel="test accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     ends = []
-    for index, ((model, group), color) in enumerate(zip(groups, _colors(len(groups)), strict=True)):
+    colors = _colors(len(groups) + len(without))
+    for index, ((model, group), color) in enumerate(zip(groups, colors, strict=False)):
         marker = MARKERS[index % len(MARKERS)]
         aside = offset_copy(
-            ax.transData, ax.get_figure(root=True), x=DODGE * (index - (len(groups) - 1) / 2), units="points"
+            ax.transData, ax.get_figure(root=True), x=dodge * (index - (len(groups) - 1) / 2), units="points"
         )
         ax.plot(
             group["params"], group["test_accuracy"], marker, color=color, markersize=4, alpha=0.5,
@@ -62,6 +67,10 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             transform=aside,
         )  # fmt: skip
         ends.append((str(model), xs[-1], ys[-1], color))
+    for (model, group), color in zip(without, colors[len(groups) :], strict=True):
+        mean = group["test_accuracy"].mean()
+        ax.axhline(mean, color=color, linestyle="--", linewidth=1.2)
+        ends.append((f"{model}, no parameters", done["params"].max() or 1, mean, color))
     # Shifted artists do not tell the axes how far they reach.
     ax.update_datalim([(x, y) for _, group in groups for x, y in _reach(group)])
     ax.margins(x=0.1)
@@ -103,7 +112,7 @@ def curves(
 def scatter_figure(frame: pd.DataFrame) -> Figure:
     """Return the scatter as a figure of its own, with a caption that says what it shows."""
     with _style():
-        figure = _figure(7.0, 4.6)
+        figure = new_figure(7.0, 4.6)
         ax = scatter(frame, figure.add_subplot())
         done = _distinct(frame)
         lost = int((frame["status"] != "done").sum())
@@ -120,13 +129,16 @@ def scatter_figure(frame: pd.DataFrame) -> Figure:
 
 
 def curves_figure(epochs: pd.DataFrame) -> Figure:
-    """Return loss above accuracy by epoch, a column a budget."""
+    """Return loss above accuracy by epoch, a column a budget; what learned in one call beside others has no curve."""
+    if len(epochs):
+        last = epochs.groupby("model")["epoch"].transform("max")
+        epochs = epochs[(last > 1) | (last.max() == 1)]
     budgets = list(epochs["budget"].drop_duplicates().sort_values())
     models = list(epochs["model"].unique())
     with _style():
         rows = 2 * max(1, -(-len(budgets) // COLUMNS))
         columns = max(1, min(len(budgets), COLUMNS))
-        figure = _figure(3.2 * columns + 1.6, 2.3 * rows)
+        figure = new_figure(3.2 * columns + 1.6, 2.3 * rows)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=False)
         for index, budget in enumerate(budgets):
             own = epochs["budget"].isna() if _missing(budget) else epochs["budget"] == budget
@@ -168,7 +180,7 @@ def _style() -> Iterator[None]:
         yield
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """Return a figure (inches) of its own, outside pyplot's list of open ones."""
     from matplotlib.figure import Figure
 
@@ -227,8 +239,8 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None
     bounds = (box.y0 * points_per_pixel, box.y1 * points_per_pixel)
     for (name, x, y, color), wanted, placed in zip(ends, at, _spread(at, *bounds), strict=True):
         ax.annotate(
-            name, (x, y), xytext=(DODGE * len(ends) / 2 + 8, placed - wanted), textcoords="offset points", va="center",
-            color=color, fontsize=LABEL_SIZE, fontweight="bold", parse_math=False,
+            name, (x, y), xytext=(min(DODGE * len(ends), WIDEST) / 2 + 8, placed - wanted), va="center",
+            textcoords="offset points", color=color, fontsize=LABEL_SIZE, fontweight="bold", parse_math=False,
         )  # fmt: skip
     low, high = ax.get_xlim()
     longest = max(len(name) for name, *_ in ends) * 0.7 * LABEL_SIZE  # points: a letter is 0.7 of its size

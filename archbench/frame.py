@@ -79,6 +79,7 @@ def _row(record: Record) -> dict[str, Any]:
         "k": training and training.k,
         "epochs_done": len(epochs) if training else None,
         "diverged_epoch": training and training.diverged_epoch,
+        "cached_features": training and training.cached_features,
         "train_seconds": sum(epoch.train_seconds for epoch in epochs) if epochs else None,
         "error": record.error,
         "optimizer": recipe.optimizer,

@@ -10,23 +10,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.budget import find_spec
+from archbench.building import find_spec
 from archbench.comparison import Comparison
 from archbench.cost import measure_cost
 from archbench.data import find_source
-from archbench.data.transforms import normaliser
+from archbench.data.transforms import preparer
 from archbench.environment import usable_cores
 from archbench.errors import InputError, Interrupted, ModelError, StoreError
 from archbench.execute.local import Event, run_here, run_in_workers
 from archbench.plan import Plan, label, make_plan, silent
 from archbench.schema import SETTLED, Cell, Cost, Outcome, Progress, Record, Study
 from archbench.store import FILE_NAME, Store, now
-from archbench.timing import MODES, Protocol, time_models
+from archbench.timing import Protocol, modes_of, time_models
 from archbench.timing.sessions import by_session, fits, side_by_side
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from torch import nn
+
+    from archbench.data import Dataset
     from archbench.plan import Report
 
 LOG_NAME = "workers.log"
@@ -132,7 +135,7 @@ def _timings(plan: Plan, stored: Mapping[str, Record], store: Store, protocol: P
     study = plan.study
     broken = {r.cell.sized.key for r in stored.values() if r.cell.sized is not None and r.status == "failed"}
     for device in study.timing_devices:
-        needed = {(key, mode) for key in plan.sized if key not in broken for mode in MODES}
+        needed = {(key, mode) for key, sized in plan.sized.items() if key not in broken for mode in modes_of(sized)}
         fitting = [
             t for t in store.timings() if t.device == device and fits(t, study.recipe, study.threads, plan.environment)
         ]
@@ -141,7 +144,7 @@ def _timings(plan: Plan, stored: Mapping[str, Record], store: Store, protocol: P
             continue
         images = plan.dataset.images["train"]
         repeats = -(-study.recipe.batch_size // len(images))
-        batch = normaliser(images)(images.repeat(repeats, 1, 1, 1)[: study.recipe.batch_size])
+        batch = preparer(plan.dataset)(images.repeat(repeats, 1, 1, 1)[: study.recipe.batch_size])
 
         def on_round(done: int, total: int, device: str = device) -> None:
             report(Progress("time", f"{len(plan.sized)} models on {device}", done, total, finished=done == total))
@@ -151,9 +154,18 @@ def _timings(plan: Plan, stored: Mapping[str, Record], store: Store, protocol: P
 
         timings = time_models(
             list(plan.sized.values()), batch, study.recipe, device, study.threads, plan.environment,
-            protocol=protocol, on_round=on_round, on_problem=on_problem,
+            protocol=protocol, fit=_fitter(plan.dataset), on_round=on_round, on_problem=on_problem,
         )  # fmt: skip
         store.add_timings(timings)
+
+
+def _fitter(dataset: Dataset) -> Callable[[nn.Module], None]:
+    """Return the function that teaches a model which learns by `fit` all of the training images."""
+
+    def fit(net: nn.Module) -> None:
+        net.fit(preparer(dataset)(dataset.images["train"]), dataset.labels["train"])  # type: ignore[operator]
+
+    return fit
 
 
 def _train(

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from archbench.budget import find_spec, size_model
+from archbench.budget import size_model
+from archbench.building import fetch_weights, find_spec
 from archbench.data import load_dataset
 from archbench.environment import capture, device_name
 from archbench.errors import InputError, ModelError
+from archbench.reference import parse_reference
 from archbench.schema import Budget, Cell, Progress, SizedModel, Study
 from archbench.units import compact
 
@@ -49,23 +51,9 @@ def make_plan(study: Study, report: Report = silent) -> Plan:
         InputError: an unknown model, data set or baseline, or nothing to compare.
         DataError: the data is missing or malformed.
     """
-    for model in study.models:
-        find_spec_or_problem(model)
-    if not study.models:
-        msg = "no model is named"
-        raise InputError(msg, "Name at least one; `archbench list` shows them.")
-    if len(set(study.models)) < len(study.models):
-        msg = f"a model is named twice: {', '.join(study.models)}"
-        raise InputError(msg, "Name each model once.")
-    if study.baseline is not None and study.baseline not in study.models:
-        msg = f"the baseline {study.baseline!r} is not among the compared models"
-        raise InputError(msg, f"Name one of {', '.join(study.models)}.")
-    dataset = load_dataset(study.dataset, study.data_root, download=study.download)
+    wanted = _wanted(study)
+    dataset = load_dataset(study.dataset, study.data_root, download=study.download, input_shape=study.input_shape)
     environment = capture()
-    wanted: list[tuple[str, Budget | None]] = []
-    for model in study.models:
-        budgets = [Budget(target) for target in study.budgets] if _scalable(model) else []
-        wanted += [(model, budget) for budget in budgets] or [(model, None)]
     cells: list[Cell] = []
     for done, (model, budget) in enumerate(wanted, start=1):
         sized, problem = None, None
@@ -89,6 +77,37 @@ def make_plan(study: Study, report: Report = silent) -> Plan:
             for seed in study.seeds
         ]  # fmt: skip
     return Plan(study, dataset, environment, tuple(cells))
+
+
+def _wanted(study: Study) -> list[tuple[str, Budget | None]]:
+    """Return every model with every budget that it is to meet, each pair once.
+
+    Raises:
+        InputError: an unknown model or baseline, a budget for a model of one size, or nothing to compare.
+    """
+    if not study.models:
+        msg = "no model is named"
+        raise InputError(msg, "Name at least one; `archbench list` shows them.")
+    wanted: list[tuple[str, Budget | None]] = []
+    for reference in study.models:
+        model, own = parse_reference(reference)
+        problem = find_spec_or_problem(model)
+        scalable = problem is not None or find_spec(model).scalable
+        if own is not None and not scalable:
+            msg = f"{model} has one size: it cannot be sized to {compact(own)}"
+            raise InputError(msg, f"Leave @{compact(own)} out; `archbench list` shows what scales.")
+        if problem is None and study.download:
+            fetch_weights(model)
+        targets = [own] if own is not None else study.budgets if scalable else []
+        wanted += [(model, Budget(target)) for target in targets] or [(model, None)]
+    if len(set(wanted)) < len(wanted):
+        msg = f"a model is named twice: {', '.join(study.models)}"
+        raise InputError(msg, "Name each model once.")
+    models = list(dict.fromkeys(model for model, _ in wanted))
+    if study.baseline is not None and study.baseline not in models:
+        msg = f"the baseline {study.baseline!r} is not among the compared models"
+        raise InputError(msg, f"Name one of {', '.join(models)}.")
+    return wanted
 
 
 def _too_large(sized: SizedModel, study: Study, environment: Environment) -> str | None:
@@ -133,7 +152,3 @@ def find_spec_or_problem(model: str) -> str | None:
     except ModelError as error:
         return str(error)
     return None
-
-
-def _scalable(model: str) -> bool:
-    return find_spec_or_problem(model) is not None or find_spec(model).scalable

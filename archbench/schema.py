@@ -88,10 +88,11 @@ class Cost:
     Attributes:
         params: all parameters.
         trainable_params: those that take a gradient.
-        buffers: values in buffers (batch-norm statistics).
+        buffers: floating-point values in buffers.
         macs: multiply-accumulates of convolutions and linear layers, by torch's counter.
         activations: output values of those layers.
         counters: every counter's own figure.
+        statistics: running means and variances of batch norms, which are buffers.
     """
 
     params: int
@@ -100,6 +101,12 @@ class Cost:
     macs: int | None
     activations: int
     counters: tuple[Count, ...] = ()
+    statistics: int = 0
+
+    @property
+    def params_keras(self) -> int:
+        """The parameters as Keras counts them: with the running statistics of batch norms."""
+        return self.params + self.statistics
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,7 @@ class Training:
         test: metrics on the test split after the last epoch; None where the run did not get there.
         diverged_epoch: the epoch (from 1) whose loss was not finite.
         weights_sha256: hash of the final state, to tell whether two runs are the same to the bit.
+        cached_features: whether a frozen backbone saw each image once, its features being kept for the epochs.
     """
 
     epochs: tuple[Epoch, ...]
@@ -179,6 +187,7 @@ class Training:
     seconds: float = 0.0
     diverged_epoch: int | None = None
     weights_sha256: str | None = None
+    cached_features: bool = False
 
 
 @dataclass(frozen=True)
@@ -277,9 +286,11 @@ class Study:
     """What a user asks for: models x budgets x seeds on one data set with one recipe.
 
     Attributes:
-        models: names of the zoo or `module:attribute`.
+        models: names of the zoo or `module:attribute`, in the one spelling that `archbench.reference` gives them; one
+            with a budget of its own ends in it, as in `cnn@73k`.
         budgets: parameters; a fixed model has its one size beside them, and all models have theirs where none is given.
         seeds: one training run each.
+        input_shape: (C, H, W) that the images are brought to; None for their own.
         device: where to train. timing_devices: where to time.
         baseline: the model that overheads are relative to; the first by default.
     """
@@ -290,6 +301,7 @@ class Study:
     dataset: str = "digits"
     data_root: str | None = None
     download: bool = False
+    input_shape: tuple[int, int, int] | None = None
     recipe: Recipe = field(default_factory=Recipe)
     device: Device = "cpu"
     timing_devices: tuple[Device, ...] = ("cpu",)

@@ -10,8 +10,9 @@ from typing import Any, get_args, get_type_hints
 
 from archbench.environment import resolve_devices, usable_cores
 from archbench.errors import InputError
+from archbench.reference import heads_on, parse_head, parse_reference, with_options
 from archbench.schema import Recipe, Study
-from archbench.units import grouped, parse_count, parse_counts, parse_seeds
+from archbench.units import grouped, parse_count, parse_counts, parse_seeds, shape_of
 
 RESULTS = Path("results")
 DEFAULT_LR = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05}
@@ -19,9 +20,16 @@ AUGMENTATIONS = ("flip", "shift")
 
 
 def make_study(
-    models: Sequence[str],
+    models: Sequence[str] = (),
     budgets: Sequence[str | int] | str = (),
     *,
+    trunk: str | Sequence[str] = (),
+    heads: str | Sequence[str] = (),
+    scale: str | None = None,
+    weights: str | Path | None = None,
+    freeze: str | int | None = None,
+    head: str | Sequence[int] | None = None,
+    input: str | Sequence[int] | None = None,  # noqa: A002 - what users call it
     seeds: int | str | Sequence[int] = 3,
     dataset: str = "digits",
     data_root: str | Path | None = None,
@@ -43,7 +51,15 @@ def make_study(
     """Return a study from what a user gave.
 
     Args:
-        models: names of the zoo or `module:attribute`.
+        models: names of the zoo, `torchvision:NAME`, `timm:NAME` or `module:attribute`; options and a budget of its own
+            may follow, as in `cnn[activation=sigmoid]@200k`.
+        trunk: models that each of the `heads` is put on, beside `models`.
+        heads: of `zoo.heads.HEADS`, as `"dense2,gap"` or a list.
+        scale: `width`, `depth` or `compound`, for the models that have a depth.
+        weights: `imagenet` or a file, for the models that take trained weights.
+        freeze: `none`, `backbone` or a number of parts, for the same.
+        head: a head's name or the units of its dense layers, for the models that take one.
+        input: (C, H, W) that the images are brought to, as `"3x64x64"` or numbers.
         budgets: parameters, as `"30k,200k"`, `["30k", "200k"]` or `[30_000, 200_000]`.
         seeds: how many, or which (`"0,7,42"`, `[0, 7, 42]`).
         dataset: a data set's name.
@@ -86,8 +102,18 @@ def make_study(
         precision=_one_of("precision", precision, Recipe),
     )
     devices = resolve_devices(device)
+    trunks = (trunk,) if isinstance(trunk, str) else tuple(trunk)
+    references = with_options(
+        [*models, *heads_on(trunks, heads)],
+        {
+            "scale": scale,
+            "weights": None if weights is None else str(weights),
+            "freeze": int(str(freeze)) if str(freeze).isdigit() else freeze,
+            "head": parse_head(head) if isinstance(head, str) else head and tuple(head),
+        },
+    )
     return Study(
-        models=tuple(models),
+        models=references,
         budgets=targets,
         seeds=parse_seeds(",".join(map(str, seeds)) + ",")
         if isinstance(seeds, Sequence) and not isinstance(seeds, str)
@@ -95,11 +121,12 @@ def make_study(
         dataset=dataset,
         data_root=None if data_root is None else str(data_root),
         download=download,
+        input_shape=None if input is None else shape_of(input),
         recipe=recipe,
         device=devices[-1],
         timing_devices=devices,
         threads=_whole("threads", threads, 1, max(usable_cores(), 1)),
-        baseline=baseline,
+        baseline=None if baseline is None else parse_reference(baseline)[0],
         plugins=tuple(plugins),
     )
 

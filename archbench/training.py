@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from archbench.data.transforms import augment, normaliser
+from archbench.data import SPLITS
+from archbench.data.transforms import augment, preparer
 from archbench.schema import Epoch, Metrics, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     import torch
     from torch import Tensor, nn
 
     from archbench.data import Dataset
-    from archbench.schema import Device, Precision, Recipe
+    from archbench.schema import Device, Precision, Recipe, Split
 
 EVALUATION_BATCH = 256
+MOST_CACHED = 4 * 2**30  # bytes of features that are kept
 SGD_MOMENTUM = 0.9
 
 
@@ -38,7 +40,8 @@ def train(
 
     The same arguments on the same processor with the same number of threads give the same bits: the weights and the
     order of every epoch come from the recipe's seed alone, and each epoch is seeded anew. A loss that is not finite
-    ends the run at its epoch.
+    ends the run at its epoch. A model that learns by `fit` has that one epoch. Where a frozen backbone sees the same
+    images each time, it sees them once, and the epochs are trained on its features.
 
     Args:
         build: makes the network; called once, after seeding.
@@ -51,17 +54,23 @@ def train(
     from torch.nn.functional import cross_entropy
 
     _seed(recipe.seed, 0)
+    start = time.perf_counter()
     net = resident(build(), device, dataset.input_shape)
-    optimizer = make_optimizer(net, recipe)
     images = {split: tensor.to(device) for split, tensor in dataset.images.items()}
     labels = {split: tensor.to(device) for split, tensor in dataset.labels.items()}
-    prepare = normaliser(dataset.images["train"], device)
+    prepare = preparer(dataset, device)
     k = top_k(len(dataset.classes))
+    if hasattr(net, "fit"):
+        return _fit(net, prepare, images, labels, recipe, k, on_epoch)
+    features = None if recipe.augment else _features(net, prepare, images, recipe.precision)
+    trained: nn.Module = net
+    if features is not None:
+        trained, images, prepare = net.head, features, lambda kept: kept  # type: ignore[assignment]
+    optimizer = make_optimizer(net, recipe)
     batches = _batch_bounds(len(labels["train"]), recipe.batch_size)
     scheduler = _schedule(optimizer, recipe, len(batches))
     epochs: list[Epoch] = []
     diverged_epoch = None
-    start = time.perf_counter()
     for number in range(1, recipe.epochs + 1):
         epoch_start = time.perf_counter()
         _seed(recipe.seed, number)
@@ -73,7 +82,7 @@ def train(
             batch, target = prepare(augment(images["train"][chosen], recipe.augment)), labels["train"][chosen]
             optimizer.zero_grad(set_to_none=True)
             with autocast(device, recipe.precision):
-                logits = net(batch)
+                logits = trained(batch)
                 loss = cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
             loss.backward()
             optimizer.step()
@@ -82,7 +91,7 @@ def train(
             sums += _sums(logits.detach(), target, k, None if recipe.label_smoothing else loss.detach())
         train_metrics = _metrics(sums, len(order))
         train_seconds = time.perf_counter() - epoch_start
-        validation = evaluate(net, prepare, images["validation"], labels["validation"], recipe.precision, k)
+        validation = evaluate(trained, prepare, images["validation"], labels["validation"], recipe.precision, k)
         epochs.append(
             Epoch(number, train_metrics, validation, train_seconds, time.perf_counter() - epoch_start - train_seconds)
         )
@@ -92,9 +101,59 @@ def train(
             break
     test = None
     if diverged_epoch is None:
-        test = evaluate(net, prepare, images["test"], labels["test"], recipe.precision, k)
+        test = evaluate(trained, prepare, images["test"], labels["test"], recipe.precision, k)
         diverged_epoch = recipe.epochs if test.loss is None else None
-    return Training(tuple(epochs), k, test, time.perf_counter() - start, diverged_epoch, _weights_sha256(net))
+    return Training(
+        tuple(epochs), k, test, time.perf_counter() - start, diverged_epoch, _weights_sha256(net),
+        cached_features=features is not None,
+    )  # fmt: skip
+
+
+def _fit(
+    net: nn.Module,
+    prepare: Callable[[Tensor], Tensor],
+    images: Mapping[Split, Tensor],
+    labels: Mapping[Split, Tensor],
+    recipe: Recipe,
+    k: int,
+    on_epoch: Callable[[Epoch], None],
+) -> Training:
+    """Fit a model that learns in one call; its loss is the cross-entropy of its scores, whatever it minimised."""
+    _seed(recipe.seed, 1)
+    start = time.perf_counter()
+    net.fit(prepare(images["train"]), labels["train"])  # type: ignore[operator]
+    fitted = time.perf_counter()
+    train, validation, test = (
+        evaluate(net, prepare, images[split], labels[split], recipe.precision, k) for split in SPLITS
+    )
+    epoch = Epoch(1, train, validation, fitted - start, time.perf_counter() - fitted)
+    on_epoch(epoch)
+    return Training((epoch,), k, test, time.perf_counter() - start, None, _weights_sha256(net))
+
+
+def _features(
+    net: nn.Module, prepare: Callable[[Tensor], Tensor], images: Mapping[Split, Tensor], precision: Precision
+) -> dict[Split, Tensor] | None:
+    """Return what a frozen backbone makes of every image, or None where that is not all that its head sees."""
+    import torch
+
+    from zoo.frozen import Frozen
+
+    if not isinstance(net, Frozen) or not net.whole:
+        return None
+    net.eval()
+    device = images["train"].device.type
+    with torch.no_grad(), autocast(device, precision):
+        few = prepare(images["train"][:2])
+        probe = net.features(few)
+        wanted = sum(len(tensor) for tensor in images.values()) * probe[0].numel() * probe.element_size()
+        heads = net.head(probe)
+        if wanted > MOST_CACHED or heads.shape != (logits := net(few)).shape or not torch.equal(heads, logits):
+            return None
+        return {
+            split: torch.cat([net.features(prepare(batch)) for batch in tensor.split(EVALUATION_BATCH)])
+            for split, tensor in images.items()
+        }
 
 
 def evaluate(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 MAX_COUNT = 10**12
 COUNT_FORMS = "a whole number from 1 to 1e12, such as 30000, 30k, 1.6M or 2e5"
@@ -67,6 +67,21 @@ def parse_shape(text: str) -> tuple[int, int, int]:
             return shape
     msg = f"{_shown(text)} is not an input shape"
     raise InputError(msg, f"Give {SHAPE_FORMS}.")
+
+
+def shape_of(value: str | Sequence[int]) -> tuple[int, int, int]:
+    """Return (channels, height, width) from a text, as `parse_shape` reads it, or from three numbers in that order.
+
+    Raises:
+        InputError: anything else.
+    """
+    if isinstance(value, str):
+        return parse_shape(value)
+    sides = tuple(value)
+    if len(sides) == 3 and all(isinstance(side, int) and 1 <= side <= 4096 for side in sides):
+        return sides[0], sides[1], sides[2]
+    msg = f"{sides} is not an input shape"
+    raise InputError(msg, f"Give (C, H, W), or {SHAPE_FORMS}.")
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -226,9 +226,7 @@ def test_bad_input_is_one_clear_line_with_its_exit_code(monkeypatch, capsys, wor
         assert part in err
 
 
-@pytest.mark.parametrize(
-    "words", [["compare"], ["compare", "cnn", "--nope"], ["nope"], ["show", "cnn", "--classes", "x"]]
-)
+@pytest.mark.parametrize("words", [["show"], ["compare", "cnn", "--nope"], ["nope"], ["show", "cnn", "--classes", "x"]])
 def test_wrong_usage_exits_with_2(monkeypatch, capsys, words):
     code, _, err = invoke(monkeypatch, capsys, *words)
     assert code == 2
@@ -381,3 +379,130 @@ def test_stopping_loses_nothing_that_was_finished(tmp_path, signal_, code):
         "--json",
     )
     assert json.loads(plan.stdout)["done"] == len(kept) < 12
+
+
+def test_heads_are_compared_on_a_trunk(monkeypatch, capsys, tmp_path):
+    code, out, err = invoke(
+        monkeypatch, capsys, "compare", "--trunk", "cnn_mnist", "--heads", "dense2,gap", "--budgets", "5k",
+        "--dry-run", "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    cells = json.loads(out)["cells"]
+    assert {cell["model"] for cell in cells} == {"cnn_mnist[head=dense2]", "cnn_mnist[head=gap]"}
+    assert all(abs(cell["rel_error"]) <= 0.01 for cell in cells)
+
+
+def test_models_have_budgets_and_options_of_their_own(monkeypatch, capsys):
+    code, out, _ = invoke(
+        monkeypatch, capsys, "compare", "mlp[activation=sigmoid]@5k", "mlp@3k", "mobilenet", "--budgets", "4k,9k",
+        "--seeds", "1", "--dry-run", "--json",
+    )  # fmt: skip
+    assert code == 0
+    wanted = [(cell["model"], cell["budget"]) for cell in json.loads(out)["cells"]]
+    assert wanted == [("mlp[activation=sigmoid]", 5000), ("mlp", 3000), ("mobilenet", 4000), ("mobilenet", 9000)]
+
+
+def test_images_are_brought_to_another_shape(monkeypatch, capsys):
+    code, out, _ = invoke(
+        monkeypatch, capsys, "compare", "torchvision:squeezenet1_1", "--input", "3x64x64", "--dry-run", "--json"
+    )
+    assert code == 0
+    plan = json.loads(out)
+    assert plan["input"] == [3, 64, 64]
+    assert plan["cells"][0]["params"] == 727_626  # torchvision's 1,235,496 with 10 classes instead of 1,000
+
+
+def test_a_comparison_of_everything_that_learns(monkeypatch, capsys, tmp_path):
+    folder = tmp_path / "all"
+    code, out, err = invoke(
+        monkeypatch, capsys, "compare", "mlp@3k", "linear_svm", "knn", "linear", "--epochs", "1", "--seeds", "2",
+        "--workers", "0", "--out", folder, "--json", "--quiet",
+    )  # fmt: skip
+    assert code == 0, err
+    rows = {row["model"]: row for row in json.loads(out)["summary"]}
+    assert rows["linear_svm"]["params"] == rows["linear"]["params"] == 650
+    assert rows["knn"]["params"] == 0
+    assert rows["knn"]["test_accuracy"] > 0.9
+    assert rows["linear_svm"]["test_accuracy"] > 0.9
+    assert rows["knn"]["train_step_us_cpu"] is None
+    assert rows["knn"]["infer_step_us_cpu"] > 0
+    assert rows["knn"]["macs"] is None
+
+
+def test_frozen_features_are_kept_and_that_is_recorded(monkeypatch, capsys, tmp_path):
+    code, out, err = invoke(
+        monkeypatch, capsys, "compare", "torchvision:resnet18", "--freeze", "backbone", "--head", "16", "--input",
+        "3x32x32", "--epochs", "2", "--seeds", "1", "--workers", "0", "--out", tmp_path / "frozen", "--json", "-q",
+    )  # fmt: skip
+    assert code == 0, err
+    (run,) = json.loads(out)["runs"]
+    assert run["model"] == "torchvision:resnet18[freeze=backbone,head=(16,)]"
+    assert run["cached_features"] is True
+    assert run["trainable_params"] == 512 * 16 + 16 + 16 * 10 + 10
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["compare"], "no model is named"),
+        (["compare", "cnn", "--heads", "gap"], "heads are compared on a trunk"),
+        (["compare", "--trunk", "mlp", "--heads", "gap"], "mlp takes no head"),
+        (["compare", "--trunk", "cnn", "--heads", "gapp", "--dry-run"], "'gapp' is no head; there are dense2"),
+        (["compare", "cnn[dropout=2]", "--dry-run"], "give a rate from 0 to below 1"),
+        (["compare", "cnn[colour=2]", "--dry-run"], "cnn takes no option 'colour'"),
+        (["compare", "cnn[dropout=", "--dry-run"], "does not end in ']'"),
+        (["compare", "cnn", "cnn@30k", "--budgets", "30k", "--dry-run"], "a model is named twice"),
+        (["compare", "mnist_dense2@30k", "--dry-run"], "mnist_dense2 has one size: it cannot be sized to 30k"),
+        (["compare", "mlp", "--scale", "depth", "--dry-run"], "mlp has no depth to scale by"),
+        (["compare", "cnn", "--weights", "imagenet", "--dry-run"], "no model here takes weights=imagenet"),
+        (["compare", "cnn", "--input", "4x8x8", "--dry-run"], "cannot be shown with 4"),
+        (["compare", "torchvision:resnet19"], "unknown model 'torchvision:resnet19'. Did you mean torchvision:resnet1"),
+        (["show", "cnn@30k", "--budget", "20k"], "cnn@30k has a budget of its own beside --budget"),
+        (["show", "cnn", "--graph", "-o", "net.gif"], "cannot be written as net.gif"),
+        (["show", "torchvision:resnet18", "--freeze", "9"], "give none, backbone, or how many of its 6 parts"),
+        (["show", "torchvision:resnet18", "--weights", "gone.pt"], "there is no file gone.pt"),
+    ],
+)
+def test_mistakes_in_models_are_told_in_one_line(monkeypatch, capsys, words, message):
+    code, _, err = invoke(monkeypatch, capsys, *words)
+    assert code in {2, 5}, err
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_show_has_shares_and_both_countings(monkeypatch, capsys):
+    code, out, _ = invoke(monkeypatch, capsys, "show", "fer_mobilenet")
+    assert code == 0
+    assert "46.1%" in out  # the dense layer's 32,832 of 71,271
+    assert "Keras total 73,095: with 1,824 running statistics" in out
+    assert "trained" not in out
+    _, out, _ = invoke(monkeypatch, capsys, "show", "cifar_resnet50_transfer", "--freeze", "backbone")
+    assert "trained" in out
+    assert "2,788,490" in out
+
+
+def test_models_are_shown_side_by_side_on_one_input(monkeypatch, capsys):
+    code, out, _ = invoke(monkeypatch, capsys, "show", "mobilenet@73k", "fer_cnn")
+    assert code == 0
+    assert "On 1x48x48, 7 classes" in out
+    assert "1,332,807" in out
+    assert "(18.2" in out  # times the parameters of the first
+    code, out, _ = invoke(monkeypatch, capsys, "show", "mobilenet@73k", "fer_cnn", "--json")
+    assert [row["model"]["model"] for row in json.loads(out)] == ["mobilenet", "fer_cnn"]
+
+
+def test_a_graph_is_written_for_each_model(monkeypatch, capsys, tmp_path):
+    code, out, _ = invoke(monkeypatch, capsys, "show", "mlp", "linear", "--graph")
+    assert code == 0
+    for name in ("mlp.svg", "linear.svg"):
+        assert f"Written: {name}" in out
+        assert (tmp_path / name).read_text().lstrip().startswith("<?xml")
+
+
+def test_cost_tells_trainable_and_frozen_apart(monkeypatch, capsys):
+    for words, trainable in (((), 26_323_082), (("--freeze", "backbone"), 2_788_490)):
+        code, out, _ = invoke(monkeypatch, capsys, "cost", "cifar_resnet50_transfer", "--json", *words)
+        assert code == 0
+        row = json.loads(out)
+        assert (row["params_keras"], row["trainable_params"]) == (26_376_202, trainable)
+        assert (row["buffers"], row["frozen_params"]) == (53_120, 26_323_082 - trainable)

@@ -32,7 +32,10 @@ def blocks(text, language):
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-COMMANDS = [line for block in blocks(README, "bash") for line in block.splitlines() if line.startswith("archbench")]
+ZOO = (ROOT / "zoo/README.md").read_text(encoding="utf-8")
+COMMANDS = [
+    line for block in blocks(README + ZOO, "bash") for line in block.splitlines() if line.startswith("archbench")
+]
 
 
 @pytest.fixture
@@ -46,7 +49,7 @@ def own_registries(monkeypatch):
 
 
 def test_the_readme_shows_commands():
-    assert len(COMMANDS) >= 10
+    assert len(COMMANDS) >= 30
 
 
 @pytest.mark.parametrize("line", COMMANDS)
@@ -114,6 +117,16 @@ def test_public_names_are_there_and_documented():
     assert set(archbench.__all__) == set(archbench._HOMES) == set(dir(archbench))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         archbench.nothing  # noqa: B018 - asking is the test
+
+
+def test_every_model_and_option_is_in_the_zoos_readme():
+    inline = re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", ZOO, flags=re.DOTALL))
+    said = set(re.findall(r"\w+", " ".join(inline)))
+    for name in zoo.list_models():
+        spec = zoo.model_spec(name)
+        assert spec.published or name in said, name
+        for option in spec.accepts if spec.scalable else ():
+            assert option in said, (name, option)
 
 
 def test_the_readmes_files_and_links_are_there():

@@ -253,3 +253,92 @@ def test_threads_are_set_and_put_back():
 def test_training_on_cuda(stripes):
     result = train(net, stripes, dataclasses.replace(RECIPE, epochs=8), "cuda")
     assert result.test.top1 == 1.0
+
+
+def frozen(freeze="backbone", dropout=0.0):
+    """Build a small frozen net: a backbone with a batch norm and a dropout that are not to act, and a head."""
+    from collections import OrderedDict
+
+    from zoo.frozen import freeze as frozen_net
+
+    backbone = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten())
+    head = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * 36, 2))
+    return frozen_net(nn.Sequential(OrderedDict(backbone=backbone, head=head)), "head", freeze)
+
+
+def test_cached_features_come_to_the_same_results(stripes, monkeypatch):
+    with torch_threads(1):
+        cached = train(lambda: frozen(dropout=0.3), stripes, RECIPE)
+        monkeypatch.setattr(training, "MOST_CACHED", 0)
+        computed = train(lambda: frozen(dropout=0.3), stripes, RECIPE)
+    assert (cached.cached_features, computed.cached_features) == (True, False)
+    for ours, theirs in zip(cached.epochs, computed.epochs, strict=True):
+        assert ours.train.loss == pytest.approx(theirs.train.loss, rel=1e-4)
+        assert ours.validation.loss == pytest.approx(theirs.validation.loss, rel=1e-4)
+    assert cached.test.top1 == computed.test.top1
+
+
+def test_a_frozen_backbone_sees_each_image_once(stripes, monkeypatch):
+    seen = []
+    original = nn.Conv2d.forward
+
+    def counted(self, images):
+        seen.append(len(images))
+        return original(self, images)
+
+    monkeypatch.setattr(nn.Conv2d, "forward", counted)
+    train(frozen, stripes, dataclasses.replace(RECIPE, epochs=5))
+    probes = 2 + 2 * 2  # of the memory order, and of whether the head is all that follows
+    assert sum(seen) <= 48 + 16 + 16 + probes
+
+
+@pytest.mark.parametrize(
+    ("build", "recipe"),
+    [
+        (net, RECIPE),
+        (lambda: frozen("none"), RECIPE),
+        (frozen, dataclasses.replace(RECIPE, augment=("flip",))),
+    ],
+)
+def test_features_that_change_are_not_cached(stripes, build, recipe):
+    assert not train(build, stripes, recipe).cached_features
+
+
+def test_a_net_whose_head_is_not_the_last_is_not_cached(stripes):
+    class After(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone, self.head = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.head(self.backbone(x)) * 2
+
+    from zoo.frozen import freeze
+
+    assert not train(lambda: freeze(After(), "head", "backbone"), stripes, RECIPE).cached_features
+
+
+def test_a_model_that_learns_by_fit_has_one_epoch(stripes):
+    import zoo
+
+    told = []
+    result = train(
+        lambda: zoo.create_model("linear_svm", num_classes=2, in_chans=1, input_size=8),
+        stripes, RECIPE, on_epoch=told.append,
+    )  # fmt: skip
+    assert result.test.top1 == result.epochs[0].validation.top1 == 1.0
+    assert [epoch.epoch for epoch in result.epochs] == [1]
+    assert told == list(result.epochs)
+    assert (result.cached_features, result.diverged_epoch) == (False, None)
+    assert len(result.weights_sha256) == 64
+
+
+def test_a_seed_fixes_a_fit(stripes):
+    import zoo
+
+    def weights():
+        return train(
+            lambda: zoo.create_model("linear_svm", num_classes=2, in_chans=1, input_size=8), stripes, RECIPE
+        ).weights_sha256
+
+    assert weights() == weights()

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from archbench.data.transforms import augment, normaliser
+from archbench.data.splits import three_splits
+from archbench.data.transforms import augment, normaliser, preparer
+from archbench.errors import DataError
 
 
 def noise(*shape, seed=0):
@@ -68,3 +70,54 @@ def test_augmentation_follows_torchs_seed():
     torch.manual_seed(5)
     assert torch.equal(first, augment(images, ("flip", "shift")))
     assert not torch.equal(first, augment(images, ("flip", "shift")))
+
+
+def coloured(channels, side=12):
+    parts = [(noise(count, channels, side, side, seed=count), torch.arange(count) % 2) for count in (40, 10, 10)]
+    return three_splits("noise", *parts, ["a", "b"], "made in the test")
+
+
+def test_without_another_shape_images_are_only_normalised():
+    data = coloured(3)
+    images = data.images["train"]
+    assert torch.equal(preparer(data)(images), normaliser(images)(images))
+
+
+def test_a_gray_image_is_shown_as_three_equal_channels():
+    data = coloured(1).shown((3, 12, 12))
+    batch = preparer(data)(data.images["test"])
+    assert data.input_shape == (3, 12, 12)
+    assert batch.shape == (10, 3, 12, 12)
+    assert torch.equal(batch[:, 0], batch[:, 2])
+    assert torch.equal(batch[:, :1], preparer(coloured(1))(data.images["test"]))
+
+
+def test_a_coloured_image_is_shown_as_its_luma():
+    data = coloured(3)
+    batch = preparer(data.shown((1, 12, 12)))(data.images["train"])
+    red, green, blue = data.images["train"].double().unbind(1)
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # ITU-R BT.601
+    expected = (luma - luma.mean()) / luma.std(correction=0)
+    assert torch.allclose(batch[:, 0].double(), expected, atol=0.02)  # whole levels
+
+
+@pytest.mark.parametrize("size", [(24, 24), (6, 9)])
+def test_other_sizes_are_torchvisions(size):
+    data = coloured(3)
+    images = data.images["test"]
+    ours = preparer(data.shown((3, *size)))(images)
+    theirs = v2.functional.resize(preparer(data)(images), list(size), antialias=True)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_another_shape_is_another_data_set():
+    data = coloured(1)
+    keys = {data.shown(shape).sha256 for shape in (None, (1, 12, 12), (3, 12, 12), (1, 24, 24))}
+    assert len(keys) == 3
+    assert data.shown((1, 12, 12)) is data
+
+
+def test_channels_that_cannot_be_shown_are_refused():
+    with pytest.raises(DataError, match="have 1 channels; they cannot be shown with 4") as caught:
+        coloured(1).shown((4, 12, 12))
+    assert caught.value.remedy == "Give 1 or 3 channels."

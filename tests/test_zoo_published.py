@@ -25,6 +25,8 @@ PUBLISHED = {
     "captcha_resnet18_mod": 95_164,
     "cifar_two_layer_36": 110_998, "cifar_two_layer_128": 394_634, "cifar_two_layer_900": 2_774_710,
     "cifar_two_layer_950": 2_928_860, "cifar_fc": 445_450, "cifar_cnn": 227_146,
+    "cifar_resnet50_transfer": 26_376_202, "resnet50_transfer_24": 24_649_112,
+    "cifar_xception_transfer": 20_861_480 + 20_490,
 }  # fmt: skip
 MACS = {
     "mnist_dense2": 11.99e6, "mnist_conv": 11.99e6, "mnist_dense1": 10.90e6, "mnist_9x9": 7.06e6, "mnist_gap": 10.81e6,
@@ -34,6 +36,8 @@ MACS = {
 
 def build(name):
     spec = zoo.model_spec(name)
+    if spec.requires:
+        pytest.importorskip(spec.requires)
     channels, height, width = spec.input_shape
     return zoo.create_model(name, num_classes=spec.classes, in_chans=channels, input_size=(height, width))
 
@@ -65,6 +69,39 @@ def test_multiply_accumulates_equal_those_of_the_reconstruction(name, macs):
     assert sum(layer.macs for layer in layers) == pytest.approx(macs, rel=0.0015)
 
 
+@pytest.mark.parametrize(
+    ("name", "trainable", "fixed"),
+    [
+        ("cifar_resnet50_transfer", 26_323_082, 53_120),
+        ("cifar_resnet50_transfer[freeze=backbone]", 2_788_490, 26_376_202 - 2_788_490),
+        ("resnet50_transfer_24", 24_595_992, 53_120),
+        ("resnet50_transfer_24[freeze=backbone]", 1_061_400, 23_587_712),
+        ("cifar_xception_transfer[freeze=backbone]", 20_490, 20_861_480),
+        ("fer_cnn", 1_330_439, 2_368),
+        ("fer_mobilenet", 71_271, 1_824),
+    ],
+)
+def test_the_trainable_split_is_the_published_one(name, trainable, fixed):
+    with zoo.skeletons():
+        net = build(name)
+    trained = sum(p.numel() for p in net.parameters() if p.requires_grad)
+    rest = sum(p.numel() for p in net.parameters() if not p.requires_grad)
+    statistics = sum(b.numel() for key, b in net.named_buffers() if re.search(r"running_(mean|var)$", key))
+    assert (trained, rest + statistics) == (trainable, fixed)
+
+
+def test_keras_resnet50_is_torchvisions_with_biases_and_statistics():
+    import torchvision
+
+    with zoo.skeletons():
+        theirs = torchvision.models.resnet50()
+    backbone = sum(p.numel() for name, p in theirs.named_parameters() if not name.startswith("fc."))
+    biases = sum(m.out_channels for m in theirs.modules() if isinstance(m, torch.nn.Conv2d))
+    statistics = sum(b.numel() for key, b in theirs.named_buffers() if re.search(r"running_(mean|var)$", key))
+    assert (backbone, biases, statistics) == (23_508_032, 26_560, 53_120)
+    assert backbone + biases + statistics == 23_587_712
+
+
 def test_the_layers_of_the_mnist_heads_are_the_published_ones():
     def counts(name):
         layers = layer_table(size_model(name, None, (1, 28, 28), 10))
@@ -89,7 +126,8 @@ def test_dropout_is_where_the_names_say():
         return [module.p for module in build(name).modules() if isinstance(module, torch.nn.Dropout)]
 
     assert dropouts("mnist_dense2") == dropouts("mnist_dense1") == [0.25, 0.5]
-    assert dropouts("mnist_dense2_nodropout") == dropouts("mnist_dense1_nodropout") == dropouts("mnist_gap") == []
+    assert dropouts("mnist_dense2_nodropout") == dropouts("mnist_dense1_nodropout") == []
+    assert dropouts("mnist_conv") == dropouts("mnist_gap") == [0.5]
     assert dropouts("mnist_9x9") == [0.25, 0.25]
 
 

@@ -6,7 +6,24 @@
 71271
 """
 
-from zoo import captcha, cifar, cnn, fer, mlp, mnist, mobilenet, resnet  # noqa: F401 - importing a family registers it
+from zoo import (  # noqa: F401 - importing a family registers it
+    baselines,
+    captcha,
+    cifar,
+    cnn,
+    convnext,
+    fer,
+    linear,
+    mlp,
+    mnist,
+    mobilenet,
+    mobilenetv2,
+    resnet,
+    squeezenet,
+    transfer,
+    vit,
+)
+from zoo.grammar import OptionError, join_options, split_options, written
 from zoo.registry import (
     DuplicateModelError,
     ModelImportError,
@@ -25,13 +42,17 @@ __all__ = [
     "DuplicateModelError",
     "ModelImportError",
     "ModelSpec",
+    "OptionError",
     "Published",
     "UnknownModelError",
     "create_model",
     "import_models",
+    "join_options",
     "list_models",
     "load_plugins",
     "model_spec",
     "register_model",
     "skeletons",
+    "split_options",
+    "written",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from zoo.registry import register_model
-from zoo.resnet import ResNet
+from zoo.resnet import resnet
 from zoo.spec import Published
 
 SOURCE = "published CAPTCHA comparison"
@@ -84,21 +84,18 @@ def captcha_simple_cnn(*, num_classes: int, in_chans: int, input_size: tuple[int
     )
 
 
-def _resnet(channels: tuple[int, ...], in_chans: int, symbols: int) -> nn.Module:
-    return nn.Sequential(
-        OrderedDict(resnet=ResNet(channels, in_chans, POSITIONS * symbols), by_position=_by_position(symbols))
-    )
+def _resnet(channels: tuple[int, ...], symbols: int, **place: Any) -> nn.Module:
+    net = resnet(channels=channels, num_classes=POSITIONS * symbols, **place)
+    return nn.Sequential(OrderedDict(resnet=net, by_position=_by_position(symbols)))
 
 
 @register_model(**_published(11_209_228, 1))
 def captcha_resnet18(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
     """CAPTCHA ResNet18: torchvision's layout with a one-channel stem and one dense layer for the four positions."""
-    del input_size
-    return _resnet((64, 128, 256, 512), in_chans, num_classes)
+    return _resnet((64, 128, 256, 512), num_classes, in_chans=in_chans, input_size=input_size)
 
 
 @register_model(**_published(95_164, 3))
 def captcha_resnet18_mod(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
     """CAPTCHA ResNet18_mod: channels 16, 16, 32, 32 behind a stem of 16."""
-    del input_size
-    return _resnet((16, 16, 32, 32), in_chans, num_classes)
+    return _resnet((16, 16, 32, 32), num_classes, in_chans=in_chans, input_size=input_size)

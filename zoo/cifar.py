@@ -6,6 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
+from zoo.blocks import make_activation
+from zoo.heads import with_head
 from zoo.mlp import mlp
 from zoo.registry import register_model
 from zoo.spec import Published
@@ -44,16 +46,16 @@ for units in (36, 128, 900, 950):
     )(two_layer)
 
 
-@register_model(
+register_model(
+    "cifar_fc",
     family="mlp",
+    summary="CIFAR-10 fully connected net 3072-128-128-256-10.",
     source="published CIFAR-10 comparison",
+    preset={"hidden": (128, 128, 256)},
     input_shape=(3, 32, 32),
     classes=10,
     published=Published(445_450, "torch", "stated"),
-)
-def cifar_fc(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
-    """CIFAR-10 fully connected net 3072-128-128-256-10."""
-    return mlp(num_classes=num_classes, in_chans=in_chans, input_size=input_size, hidden=(128, 128, 256))
+)(mlp)
 
 
 @register_model(
@@ -63,21 +65,26 @@ def cifar_fc(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) ->
     classes=10,
     published=Published(227_146, "torch", "stated"),
 )
-def cifar_cnn(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
+def cifar_cnn(
+    *,
+    num_classes: int,
+    in_chans: int,
+    input_size: tuple[int, int],
+    head: str | tuple[int, ...] = "dense2",
+    dense: int = 256,
+    activation: str = "relu",
+    dropout: float | tuple[float, float] = 0.0,
+) -> nn.Module:
     """CIFAR-10 CNN: three unpadded 3x3 convolutions of 32, 64 and 128 with max-pooling, dense 256."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    height, width = input_size
+    chans = in_chans
     for index, out_chans in enumerate((32, 64, 128), start=1):
         layers |= {
-            f"conv{index}": nn.Conv2d(in_chans, out_chans, 3),
-            f"act{index}": nn.ReLU(),
+            f"conv{index}": nn.Conv2d(chans, out_chans, 3),
+            f"act{index}": make_activation(activation),
             f"pool{index}": nn.MaxPool2d(2),
         }
-        in_chans, height, width = out_chans, (height - 2) // 2, (width - 2) // 2
-    layers |= {
-        "flatten": nn.Flatten(),
-        "dense": nn.Linear(in_chans * height * width, 256),
-        "dense_act": nn.ReLU(),
-        "classifier": nn.Linear(256, num_classes),
-    }
-    return nn.Sequential(layers)
+        chans = out_chans
+    return with_head(
+        layers, chans, in_chans, input_size, num_classes, kind=head, dense=dense, dropout=dropout, act=activation
+    )

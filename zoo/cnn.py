@@ -1,4 +1,4 @@
-"""The plain CNN: groups of convolutions with batch norm, then a dense layer."""
+"""The plain CNN: groups of convolutions with a norm and an activation each, max-pooling, then a head."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import nn
 
-from zoo.blocks import LEAK, dense_head, scaled
+from zoo.blocks import deepened, make_activation, make_norm, rate, scaled
+from zoo.heads import with_head
 from zoo.registry import register_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+LEAKY = "leaky_relu(0.3)"
 DROPOUT = 0.3
+CONVOLUTIONS = (3, 3, 3)
 
 
 class Group(NamedTuple):
@@ -29,29 +32,56 @@ class Group(NamedTuple):
 
 
 def plain_cnn(
-    groups: Sequence[Group], dense: int, *, in_chans: int, input_size: tuple[int, int], num_classes: int
+    *,
+    num_classes: int,
+    in_chans: int,
+    input_size: tuple[int, int],
+    groups: Sequence[tuple[int, int, int, bool]],
+    dense: int = 512,
+    head: str | tuple[int, ...] = "dense2",
+    first_kernel: int | None = None,
+    activation: str = LEAKY,
+    norm: str = "batch",
+    dropout: float = DROPOUT,
 ) -> nn.Module:
-    """Return groups of convolution, batch norm and LeakyReLU with a max-pool and dropout each, and a dense head."""
+    """Groups of convolution, norm and activation with a max-pool and dropout each, and a head.
+
+    Args:
+        num_classes: outputs.
+        in_chans: input channels.
+        input_size: (H, W).
+        groups: (channels, convolutions, kernel, padded) of each, as `Group`.
+        dense: units of the head's first dense layer, where it has one.
+        head: one of `zoo.heads.HEADS`, or units of dense layers.
+        first_kernel: side of the first kernel; by default its group's.
+        activation: of every layer but the last.
+        norm: of every layer but the last.
+        dropout: rate behind each group and in the head.
+    """
+    rates = rate(dropout)
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    sides = input_size
-    for number, group in enumerate(groups, start=1):
+    chans = in_chans
+    for number, group in enumerate((Group(*group) for group in groups), start=1):
         for index in range(1, group.convolutions + 1):
-            if group.padded and group.kernel % 2 == 0:  # the odd row and column go to the right and the bottom
-                layers[f"group{number}_pad{index}"] = nn.ZeroPad2d((0, group.kernel - 1, 0, group.kernel - 1))
-            padding = group.kernel // 2 if group.padded and group.kernel % 2 else 0
-            layers[f"group{number}_conv{index}"] = nn.Conv2d(in_chans, group.channels, group.kernel, padding=padding)
-            layers[f"group{number}_bn{index}"] = nn.BatchNorm2d(group.channels)
-            layers[f"group{number}_act{index}"] = nn.LeakyReLU(LEAK)
-            in_chans = group.channels
+            name = f"group{number}_{{}}{index}".format
+            kernel = first_kernel if first_kernel and not layers else group.kernel
+            if group.padded and kernel % 2 == 0:  # the odd row and column go to the right and the bottom
+                before = kernel // 2 - 1
+                layers[name("pad")] = nn.ZeroPad2d((before, kernel - 1 - before) * 2)
+            padding = kernel // 2 if group.padded and kernel % 2 else 0
+            layers[name("conv")] = nn.Conv2d(chans, group.channels, kernel, padding=padding)
+            if norm != "none":
+                layers[name("bn")] = make_norm(norm, group.channels)
+            layers[name("act")] = make_activation(activation)
+            chans = group.channels
         layers[f"group{number}_pool"] = nn.MaxPool2d(2, ceil_mode=group.padded)
-        layers[f"group{number}_dropout"] = nn.Dropout(DROPOUT)
-        shrink = 0 if group.padded else group.convolutions * (group.kernel - 1)
-        sides = (_halved(sides[0] - shrink, up=group.padded), _halved(sides[1] - shrink, up=group.padded))
-    return nn.Sequential(layers | dense_head(in_chans * sides[0] * sides[1], dense, num_classes, DROPOUT))
-
-
-def _halved(side: int, *, up: bool) -> int:
-    return (side + up) // 2
+        if rates[0]:
+            layers[f"group{number}_dropout"] = nn.Dropout(rates[0])
+    # The last group's dropout is the one on the map.
+    return with_head(
+        layers, chans, in_chans, input_size, num_classes,
+        kind=head, dense=dense, dropout=(0.0, rates[1]), act=activation, normed=norm,
+    )  # fmt: skip
 
 
 def shape(width: float) -> dict[str, int | tuple[int, ...]]:
@@ -59,27 +89,60 @@ def shape(width: float) -> dict[str, int | tuple[int, ...]]:
     return {"channels": scaled(width, 1, 2, 4), "dense": scaled(width, 16)[0]}
 
 
+def depth(multiple: float) -> dict[str, tuple[int, ...]]:
+    """Convolutions of each group, 3 at the family's own depth."""
+    return {"convolutions": deepened(multiple, *CONVOLUTIONS)}
+
+
 @register_model(
-    shape=shape, width=32, source="published FER2013 comparison, plain CNN (1,330,439 parameters at 1x48x48)"
+    shape=shape,
+    width=32,
+    depth=depth,
+    source="published FER2013 comparison, plain CNN (1,330,439 parameters at 1x48x48)",
 )
 def cnn(
-    *, num_classes: int, in_chans: int, input_size: tuple[int, int], channels: tuple[int, ...], dense: int
+    *,
+    num_classes: int,
+    in_chans: int,
+    input_size: tuple[int, int],
+    channels: tuple[int, ...],
+    dense: int = 512,
+    convolutions: tuple[int, ...] = CONVOLUTIONS,
+    head: str | tuple[int, ...] = "dense2",
+    first_kernel: int = 3,
+    activation: str = LEAKY,
+    norm: str = "batch",
+    dropout: float = DROPOUT,
 ) -> nn.Module:
     """Plain CNN: 3 groups of 3 convolutions with batch norm, LeakyReLU, max-pooling and dropout; one dense layer.
 
-    Each group ends in a 2x2 max-pool. The kernels are 3x3 with padding in the first two groups and 2x2 without in the
-    last, as published; where the map is too small for that (inputs up to 16 pixels), 3x3 with padding there too.
+    Each group ends in a 2x2 max-pool. The kernels are 3x3 with padding in all groups but the last, which has 2x2
+    without, as published; where the map is too small for that (inputs up to 16 pixels), 3x3 with padding there too.
 
     Args:
         num_classes: outputs.
         in_chans: input channels.
         input_size: (H, W), each at least 8.
-        channels: channels of the three groups.
+        channels: channels of each group.
         dense: units of the dense layer.
+        convolutions: number of them in each group.
+        head: one of `zoo.heads.HEADS`, or units of dense layers.
+        first_kernel: side of the first kernel.
+        activation: of every layer but the last.
+        norm: of every layer but the last.
+        dropout: rate behind each group and in the head.
     """
     smallest = min(input_size)
     for _ in channels[1:]:
-        smallest = _halved(smallest, up=True)
-    last = (2, False) if smallest >= 5 else (3, True)  # three 2x2 kernels and a pool leave 1 pixel of 5
-    groups = [Group(count, 3, 3, padded=True) for count in channels[:-1]] + [Group(channels[-1], 3, *last)]
-    return plain_cnn(groups, dense, in_chans=in_chans, input_size=input_size, num_classes=num_classes)
+        smallest = -(-smallest // 2)
+    # Each 2x2 kernel takes a pixel, and the pool needs two.
+    last = (2, False) if smallest >= convolutions[-1] + 2 else (3, True)
+    kernels = [(3, True)] * (len(channels) - 1) + [last]
+    return plain_cnn(
+        num_classes=num_classes, in_chans=in_chans, input_size=input_size, dense=dense, head=head,
+        groups=[
+            Group(count, convs, *kernel)
+            for count, convs, kernel in zip(channels, convolutions, kernels, strict=True)
+        ],
+        first_kernel=first_kernel, activation=activation, norm=norm, dropout=dropout,
+    )  # fmt: skip

@@ -6,8 +6,8 @@ from collections import OrderedDict
 
 from torch import nn
 
-from zoo.blocks import scaled
-from zoo.heads import HEADS, make_head
+from zoo.blocks import conv_unit, make_activation, scaled
+from zoo.heads import HEADS, with_head
 from zoo.mlp import mlp
 from zoo.registry import register_model
 from zoo.spec import Published
@@ -28,10 +28,12 @@ def cnn_mnist(
     in_chans: int,
     input_size: tuple[int, int],
     channels: tuple[int, ...],
-    dense: int,
-    head: str = "dense2",
+    dense: int = 128,
+    head: str | tuple[int, ...] = "dense2",
     first_kernel: int = 3,
-    dropout: tuple[float, float] = (0.25, 0.5),
+    activation: str = "relu",
+    norm: str = "none",
+    dropout: float | tuple[float, float] = (0.25, 0.5),
 ) -> nn.Module:
     """Two unpadded convolutions with ReLU, a max-pool, and a head of two dense layers.
 
@@ -41,20 +43,22 @@ def cnn_mnist(
         input_size: (H, W), each at least 8 with a first kernel of 3.
         channels: of the two convolutions.
         dense: units of the first dense layer of the head, where it has one.
-        head: one of `zoo.heads.HEADS`.
+        head: one of `zoo.heads.HEADS`, or units of dense layers.
         first_kernel: side of the first kernel.
-        dropout: rates of the head's two dropouts.
+        activation: of every layer but the last.
+        norm: of every layer but the last.
+        dropout: rates of the head's two dropouts, or one for both.
     """
-    height, width = ((side - first_kernel + 1 - 2) // 2 for side in input_size)
+    first, second = channels
     trunk = OrderedDict(
-        conv1=nn.Conv2d(in_chans, channels[0], first_kernel),
-        act1=nn.ReLU(),
-        conv2=nn.Conv2d(channels[0], channels[1], 3),
-        act2=nn.ReLU(),
+        conv1=conv_unit(in_chans, first, first_kernel, padding=0, act=activation, normed=norm),
+        conv2=conv_unit(first, second, 3, padding=0, act=activation, normed=norm),
         pool=nn.MaxPool2d(2),
     )
-    rest = make_head(head, (channels[1], height, width), num_classes, dense=dense, dropout=dropout)
-    return nn.Sequential(trunk | rest)
+    return with_head(
+        trunk, second, in_chans, input_size, num_classes,
+        kind=head, dense=dense, dropout=dropout, act=activation, normed=norm,
+    )  # fmt: skip
 
 
 def _published(name: str, params: int, basis: str, **preset: object) -> None:
@@ -80,16 +84,16 @@ for kind in HEADS:
 _published("mnist_9x9", 72_970, "computed", head="dense1", first_kernel=9, dropout=(0.25, 0.25))
 
 
-@register_model(
+register_model(
+    "mnist_fc",
     family="mlp",
+    summary="MNIST fully connected net 784-128-64-10.",
     source="proposed for the published MNIST study of hyper-parameters, which states no counts",
+    preset={"hidden": (128, 64)},
     input_shape=(1, 28, 28),
     classes=10,
     published=Published(109_386, "torch", "proposed"),
-)
-def mnist_fc(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
-    """MNIST fully connected net 784-128-64-10."""
-    return mlp(num_classes=num_classes, in_chans=in_chans, input_size=input_size, hidden=(128, 64))
+)(mlp)
 
 
 @register_model(
@@ -99,18 +103,25 @@ def mnist_fc(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) ->
     classes=10,
     published=Published(28_938, "torch", "proposed"),
 )
-def mnist_conv5(*, num_classes: int, in_chans: int, input_size: tuple[int, int]) -> nn.Module:
+def mnist_conv5(
+    *,
+    num_classes: int,
+    in_chans: int,
+    input_size: tuple[int, int],
+    head: str | tuple[int, ...] = "dense1",
+    dense: int = 128,
+    activation: str = "relu",
+    dropout: float | tuple[float, float] = 0.0,
+) -> nn.Module:
     """MNIST CNN of two padded 5x5 convolutions with max-pooling and one dense layer."""
-    height, width = (side // 4 for side in input_size)
-    return nn.Sequential(
-        OrderedDict(
-            conv1=nn.Conv2d(in_chans, 16, 5, padding=2),
-            act1=nn.ReLU(),
-            pool1=nn.MaxPool2d(2),
-            conv2=nn.Conv2d(16, 32, 5, padding=2),
-            act2=nn.ReLU(),
-            pool2=nn.MaxPool2d(2),
-            flatten=nn.Flatten(),
-            classifier=nn.Linear(32 * height * width, num_classes),
-        )
+    trunk: OrderedDict[str, nn.Module] = OrderedDict(
+        conv1=nn.Conv2d(in_chans, 16, 5, padding=2),
+        act1=make_activation(activation),
+        pool1=nn.MaxPool2d(2),
+        conv2=nn.Conv2d(16, 32, 5, padding=2),
+        act2=make_activation(activation),
+        pool2=nn.MaxPool2d(2),
+    )
+    return with_head(
+        trunk, 32, in_chans, input_size, num_classes, kind=head, dense=dense, dropout=dropout, act=activation
     )

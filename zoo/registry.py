@@ -16,6 +16,8 @@ from unittest import mock
 import torch
 from torch import nn
 
+from zoo.external import LIBRARIES, MissingLibraryError, external_names, external_spec
+from zoo.grammar import split_options
 from zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -59,10 +61,13 @@ def register_model(
     source: str = "",
     shape: Shape | None = None,
     width: float | None = None,
+    depth: Shape | None = None,
     preset: Mapping[str, Any] | None = None,
     input_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
     published: Published | None = None,
+    by_gradient: bool = True,
+    requires: str = "",
 ) -> Callable[[Build], Build]: ...
 def register_model(name: str | Build | None = None, /, **known: Any) -> Build | Callable[[Build], Build]:
     """Register the decorated builder (a function or an `nn.Module` class), under its own name unless one is given.
@@ -73,7 +78,8 @@ def register_model(name: str | Build | None = None, /, **known: Any) -> Build | 
     Args:
         name: by default the builder's own.
         known: what else the model's `ModelSpec` holds: `family`, `summary` (by default the first line of the builder's
-            docstring), `source`, `shape`, `width`, `preset`, `input_shape`, `classes`, `published`.
+            docstring), `source`, `shape`, `width`, `depth`, `preset`, `input_shape`, `classes`, `published`,
+            `by_gradient`, `requires`.
 
     Raises:
         DuplicateModelError: the name is taken by another builder.
@@ -97,7 +103,7 @@ def _spec_of(build: Build, name: str | None = None, **known: Any) -> ModelSpec:
     name = name or build.__name__
     summary = (inspect.getdoc(build) or "").partition("\n")[0]
     defaults = {"family": name, "summary": summary, "source": build.__module__}
-    return ModelSpec(name, build, **defaults | {key: value for key, value in known.items() if value})
+    return ModelSpec(name, build, **defaults | {key: value for key, value in known.items() if value not in (None, "")})
 
 
 def _by_width(width: float) -> dict[str, int]:
@@ -107,11 +113,14 @@ def _by_width(width: float) -> dict[str, int]:
 def _add(spec: ModelSpec) -> None:
     present = _SPECS.get(spec.name)
     # A module that is imported again (a reload, a notebook cell run twice) replaces its own model, nobody else's.
-    origin = (spec.build.__module__, spec.build.__qualname__)
-    if present is not None and (present.build.__module__, present.build.__qualname__) != origin:
+    if present is not None and _origin(present) != _origin(spec):
         msg = f"two models are named {spec.name!r}: {present.build.__module__} and {spec.build.__module__}"
         raise DuplicateModelError(msg)
     _SPECS[spec.name] = spec
+
+
+def _origin(spec: ModelSpec) -> tuple[str, str]:
+    return spec.build.__module__, getattr(spec.build, "__qualname__", repr(spec.build))
 
 
 def load_plugins() -> Mapping[str, Exception]:
@@ -167,15 +176,26 @@ def _from_here() -> None:
 
 
 def model_spec(name: str) -> ModelSpec:
-    """Return the specification of a registered model, or of any `module:attribute` that builds one.
+    """Return the specification of a model: a registered name, or any `module:attribute` that builds one.
+
+    Either may be followed by options, as in `cnn[activation=sigmoid,dropout=0.2]`; see `zoo.grammar`.
 
     Raises:
         UnknownModelError: no such model; it carries the nearest names.
         ModelImportError: `module:attribute` cannot be imported.
+        OptionError: the options are malformed, or the model does not take them.
     """
+    base, options = split_options(name)
+    spec = _base_spec(base)
+    return spec.variant(options) if options else spec
+
+
+def _base_spec(name: str) -> ModelSpec:
     if name not in _SPECS:
+        if name.partition(":")[0] in LIBRARIES and ":" in name:
+            return _of_library(name)
         if ":" in name:
-            return _external(name)
+            return _attribute(name)
         load_plugins()
     if name not in _SPECS:
         lowered = {known.lower(): known for known in _SPECS}
@@ -184,7 +204,18 @@ def model_spec(name: str) -> ModelSpec:
     return _SPECS[name]
 
 
-def _external(name: str) -> ModelSpec:
+def _of_library(name: str) -> ModelSpec:
+    library, _, model = name.partition(":")
+    try:
+        return external_spec(name)
+    except MissingLibraryError as error:
+        raise ModelImportError(str(error)) from error
+    except LookupError as error:
+        near = difflib.get_close_matches(model, external_names(library), n=3, cutoff=0.5)
+        raise UnknownModelError(name, tuple(f"{library}:{one}" for one in near)) from error
+
+
+def _attribute(name: str) -> ModelSpec:
     module, _, attribute = name.partition(":")
     import_models(module)
     try:
@@ -203,7 +234,19 @@ def _external(name: str) -> ModelSpec:
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the names of all registered models that match a shell pattern such as `res*`, sorted."""
+    """Return the names of all registered models that match a shell pattern such as `res*`, sorted.
+
+    A pattern such as `torchvision:res*` or `timm:*` asks that library for its models.
+
+    Raises:
+        ModelImportError: the library is not installed.
+    """
+    library, colon, rest = pattern.partition(":")
+    if colon and library in LIBRARIES:
+        try:
+            return sorted(f"{library}:{name}" for name in external_names(library, rest))
+        except MissingLibraryError as error:
+            raise ModelImportError(str(error)) from error
     load_plugins()
     return sorted(fnmatch.filter(_SPECS, pattern))
 
@@ -220,7 +263,7 @@ def create_model(
     """Build a model with fresh weights from torch's global generator.
 
     Args:
-        name: a registered name, or `module:attribute`.
+        name: a registered name, or `module:attribute`; with options in brackets, if any.
         num_classes: outputs of the last layer.
         in_chans: channels of the input.
         input_size: height and width of the input, or one number for a square.

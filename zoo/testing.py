@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from zoo.spec import ModelSpec
 
+NUDGE = 1e-3  # standard deviation of what parameters are moved by before gradients are compared
 TOLERANCE = 1e-4  # of logits that another memory order may round otherwise
 
 
@@ -24,8 +25,9 @@ def check_model(spec: ModelSpec, input_shape: tuple[int, int, int] | None = None
 
     It gives finite logits for every class, on batches of 1 and 7, in float32 and bfloat16, the same in channels-last
     order; builds the same under a seed and answers the same in eval mode; every trainable parameter takes a gradient,
-    and the gradient is the numeric one in double precision; its counts grow with its width; its state survives a round
-    trip; it survives `torch.compile` and `torch.export`.
+    and the gradient is the numeric one in double precision; its counts grow with its width and its depth; its state
+    survives a round trip; it survives `torch.compile` and `torch.export`. One that learns by `fit` is fitted first, and
+    need not have gradients or be compiled.
 
     Args:
         spec: the model.
@@ -42,12 +44,17 @@ def check_model(spec: ModelSpec, input_shape: tuple[int, int, int] | None = None
     net = _build(spec, shape, classes)
     _outputs(net, images, classes)
     _repeats(spec, net, images, classes)
-    _gradients(net, images)
     _formats(net, images)
-    _compilers(net, images)
-    if spec.shape is not None and spec.width is not None:
-        sizes = [_params(_build(spec, shape, classes, width=spec.width * factor)) for factor in (0.5, 1.0, 2.0)]
+    if spec.by_gradient:
+        _gradients(net, images)
+        _compilers(net, images)
+    if spec.scalable and spec.knobs(1.0):
+        widths = [(spec.width or 16.0) * factor for factor in (0.5, 1.0, 2.0)]
+        sizes = [_params(_build(spec, shape, classes, width=width)) for width in widths]
         _hold(sizes[0] < sizes[1] < sizes[2], f"its parameters do not grow with its width: {sizes}")
+    if spec.depth is not None:
+        sizes = [_params(_build(spec, shape, classes, **spec.layers(multiple))) for multiple in (1.0, 2.0)]
+        _hold(sizes[0] < sizes[1], f"its parameters do not grow with its depth: {sizes}")
 
 
 def _hold(condition: Any, message: str) -> None:
@@ -57,9 +64,11 @@ def _hold(condition: Any, message: str) -> None:
 
 def _build(spec: ModelSpec, shape: tuple[int, int, int], classes: int, **options: Any) -> nn.Module:
     torch.manual_seed(0)
-    return create_model(
-        spec.name, num_classes=classes, in_chans=shape[0], input_size=(shape[1], shape[2]), **options
-    ).eval()
+    net = create_model(spec.name, num_classes=classes, in_chans=shape[0], input_size=(shape[1], shape[2]), **options)
+    if not spec.by_gradient:
+        labels = torch.arange(4 * classes) % classes
+        net.fit(torch.randn(len(labels), *shape), labels)  # type: ignore[operator]
+    return net.eval()
 
 
 def _params(net: nn.Module) -> int:
@@ -111,6 +120,9 @@ def _gradients(net: nn.Module, images: Tensor) -> None:
     directions = [
         torch.randn(p.shape, generator=generator, dtype=torch.float64) * p.detach().abs().mean() for p in parameters
     ]
+    with torch.no_grad():  # off the corner that biases of 0 stand on, where an activation may have no derivative
+        for parameter, direction in zip(parameters, directions, strict=True):
+            parameter.add_(torch.randn(direction.shape, generator=generator, dtype=torch.float64), alpha=NUDGE)
     weights = torch.randn(double(images[:2].double()).shape, generator=generator, dtype=torch.float64)
 
     def loss() -> Tensor:

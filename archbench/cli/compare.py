@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 
 
 def compare(
-    models: o.Models,
+    models: o.MaybeModels = None,
     budgets: o.Budgets = None,
+    trunk: o.Trunk = None,
+    heads: o.Heads = None,
     baseline: o.Baseline = None,
     imports: o.Imports = None,
+    scale: o.Scale = None,
+    head: o.Head = None,
+    weights: o.Weights = None,
+    freeze: o.Freeze = None,
     dataset: o.Dataset = "digits",
+    shown_as: o.ShownAs = None,
     data_root: o.DataRoot = None,
     download: o.Download = False,
     device: o.Device = "auto",
@@ -54,10 +61,11 @@ def compare(
     targets = () if budgets is None else parse_counts(budgets)
     folder = results_folder(dataset, name, out_folder)
     study = make_study(
-        models, targets, baseline=baseline, plugins=o.import_plugins(imports), dataset=dataset, data_root=data_root,
-        download=download, device=device, threads=threads, epochs=epochs, seeds=seeds, batch_size=batch_size, lr=lr,
-        optimizer=optimizer, schedule=schedule, weight_decay=weight_decay, label_smoothing=label_smoothing,
-        augment=augment, precision=precision,
+        models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, scale=scale, head=head,
+        weights=weights, freeze=freeze, input=shown_as, plugins=o.import_plugins(imports), dataset=dataset,
+        data_root=data_root, download=download, device=device, threads=threads, epochs=epochs, seeds=seeds,
+        batch_size=batch_size, lr=lr, optimizer=optimizer, schedule=schedule, weight_decay=weight_decay,
+        label_smoothing=label_smoothing, augment=augment, precision=precision,
     )  # fmt: skip
     if dry_run:
         _dry_run(study, folder, as_json=as_json)
@@ -78,7 +86,12 @@ def train(
     model: o.Model,
     budget: o.Budget = None,
     imports: o.Imports = None,
+    scale: o.Scale = None,
+    head: o.Head = None,
+    weights: o.Weights = None,
+    freeze: o.Freeze = None,
     dataset: o.Dataset = "digits",
+    shown_as: o.ShownAs = None,
     data_root: o.DataRoot = None,
     download: o.Download = False,
     device: o.Device = "auto",
@@ -108,7 +121,8 @@ def train(
         folder = folder.with_name(f"train-{folder.name}")  # a comparison's figures are not replaced by one model's
     budgets = [] if budget is None else [parse_count(budget)]
     study = make_study(
-        [model], budgets, seeds=[seed], plugins=o.import_plugins(imports), dataset=dataset,
+        [model], budgets, seeds=[seed], scale=scale, head=head, weights=weights, freeze=freeze, input=shown_as,
+        plugins=o.import_plugins(imports), dataset=dataset,
         data_root=data_root, download=download, device=device, threads=threads, epochs=epochs, batch_size=batch_size,
         lr=lr, optimizer=optimizer, schedule=schedule, weight_decay=weight_decay, label_smoothing=label_smoothing,
         augment=augment, precision=precision,
@@ -144,12 +158,11 @@ def _print(comparison: Comparison, files: list[Path]) -> None:
         f"{study.dataset}: {number(len(study.seeds), 'seed')}, {number(study.recipe.epochs, 'epoch')}, "
         f"steps of {study.recipe.batch_size} samples on {number(study.threads, 'thread')}",
     )
-    if len(study.models) > 1:
+    overhead = comparison.overhead()
+    if len(overhead) > 1:
         out.print()
-        print_table(
-            overhead_brief(comparison.overhead()),
-            f"Relative to {study.baseline or study.models[0]}; accuracy in points",
-        )
+        base = study.baseline or comparison.records[0].cell.model
+        print_table(overhead_brief(overhead), f"Relative to {base}; accuracy in points")
     out.print()
     out.print("Written:", *files, sep="\n  ")
 

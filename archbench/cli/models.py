@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +11,18 @@ from archbench.cli import options as o
 from archbench.cli.options import import_plugins
 from archbench.cli.show import err, out, print_json, print_table
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from archbench.cost.layers import Layer
+    from archbench.schema import SizedModel
+
+Graph = Annotated[bool, typer.Option("--graph", help="Write a diagram of the layers to MODEL.svg.")]
+GraphFile = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="Where --graph writes to: a file of .svg, .png or .pdf.", metavar="FILE",
+                 show_default="MODEL.svg"),
+]  # fmt: skip
 Family = Annotated[str | None, typer.Option("--family", help="Only models of this family.")]
 MaxParams = Annotated[
     str | None, typer.Option("--max-params", help="Only models of at most so many parameters: 100k.", metavar="PARAMS")
@@ -43,50 +56,109 @@ def list_(
 
 
 def show(
-    model: o.Model,
+    models: o.Models,
     budget: o.Budget = None,
     width: o.Width = None,
+    scale: o.Scale = None,
+    head: o.Head = None,
+    weights: o.Weights = None,
+    freeze: o.Freeze = None,
     input_shape: o.Input = None,
     classes: o.Classes = None,
+    graph: Graph = False,
+    out_file: GraphFile = None,
     imports: o.Imports = None,
     as_json: o.AsJson = False,
     debug: o.Debug = False,
 ) -> None:
-    """Show a model layer by layer: output shape, parameters, trainable or not, MACs."""
+    """Show a model layer by layer, or several side by side: output shape, parameters and their share, MACs.
+
+    Side by side, all stand on the input of the first that was published somewhere.
+    """
     from archbench import api
+    from archbench.catalog import common_home
     from archbench.cost.layers import layer_table
-    from archbench.units import grouped, options, percent, shape
-    from archbench.words import layers_words
+    from archbench.reference import canonical, parse_head
+    from archbench.words import layer_totals
 
     import_plugins(imports)
-    sized = api.size(model, budget, input=input_shape, classes=classes, width=width)
-    layers = layer_table(sized)
+    place: dict[str, Any] = {"input": input_shape, "classes": classes}
+    if len(models) > 1:
+        common = common_home(models)
+        place = {"input": input_shape or common[0], "classes": classes or common[1]}
+    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "weights": weights, "freeze": freeze}
+    sized = {canonical(model): api.size(model, budget, width=width, **place, **variant) for model in models}
+    tables = {name: layer_table(one) for name, one in sized.items()}
     if as_json:
-        totals = {
-            "params": sum(layer.params for layer in layers),
-            "trainable_params": sum(layer.trainable_params for layer in layers),
-            "params_keras": sized.params + sum(layer.statistics for layer in layers),
-            "macs": sum(layer.macs or 0 for layer in layers),
-        }
-        print_json({"model": sized, "rel_error": sized.rel_error, "layers": layers, "totals": totals})
-        return
+        rows = [
+            {"model": sized[name], "rel_error": sized[name].rel_error, "layers": table, "totals": layer_totals(table)}
+            for name, table in tables.items()
+        ]
+        print_json(rows[0] if len(rows) == 1 else rows)
+    elif len(tables) == 1:
+        _show_one(next(iter(sized.values())), next(iter(tables.values())), budget)
+    else:
+        _show_several(sized, tables)
+    if graph or out_file is not None:
+        from archbench.diagram import write_diagram
+
+        for name, one in sized.items():
+            path = write_diagram(one, name, out_file if len(sized) == 1 else None)
+            (err if as_json else out).print(f"Written: {path}")
+
+
+def _show_one(sized: SizedModel, layers: Sequence[Layer], budget: str | None) -> None:
+    from archbench.units import options, shape
+    from archbench.words import layer_totals, layers_words
+
     chosen = options(sized.options)
-    title = f"{model} on {shape(sized.input_shape)}, {sized.classes} classes{': ' if chosen else ''}{chosen}"
+    title = f"{sized.model} on {shape(sized.input_shape)}, {sized.classes} classes{': ' if chosen else ''}{chosen}"
     print_table(layers_words(layers), title, footer=True)
+    totals = layer_totals(layers)
+    if totals["params_keras"] != totals["params"]:
+        statistics = totals["params_keras"] - totals["params"]
+        out.print(f"Keras total {totals['params_keras']:,}: with {statistics:,} running statistics of batch norms.")
+    _say_uncounted(layers)
+    if sized.budget is None and budget is not None:
+        err.print(f"warning: {sized.model} has one size; the budget does not apply")
+    _say_budget(sized)
+
+
+def _show_several(sized: Mapping[str, SizedModel], tables: Mapping[str, Sequence[Layer]]) -> None:
+    from archbench.units import shape
+    from archbench.words import side_by_side_words, totals_words
+
+    one = next(iter(sized.values()))
+    print_table(side_by_side_words(tables), f"On {shape(one.input_shape)}, {one.classes} classes")
+    out.print()
+    print_table(totals_words(tables), "In all, and in ratio to the first")
+    for model, layers in tables.items():
+        _say_uncounted(layers, f" of {model}")
+        _say_budget(sized[model])
+
+
+def _say_uncounted(layers: Sequence[Layer], of: str = "") -> None:
     missed = sorted({layer.kind for layer in layers if layer.macs is None})
     if missed:
-        out.print(f"Not counted in MACs: {', '.join(missed)} (no closed form); `archbench cost` asks the counters.")
+        out.print(f"Not counted in MACs{of}: {', '.join(missed)} (no closed form); `archbench cost` asks the counters.")
+
+
+def _say_budget(sized: SizedModel) -> None:
+    from archbench.units import grouped, percent
+
     if sized.budget is not None:
-        out.print(f"Budget {grouped(sized.budget.target)}, off by {percent(sized.rel_error)}.")
+        out.print(f"{sized.model}: budget {grouped(sized.budget.target)}, off by {percent(sized.rel_error)}.")
         if not sized.within_budget:
             out.print("This is the nearest size that the model reaches; choose another budget or a larger input.")
-    elif budget is not None:
-        err.print(f"warning: {model} has one size; the budget does not apply")
 
 
 def cost(
     models: o.Models,
     budget: o.Budget = None,
+    scale: o.Scale = None,
+    head: o.Head = None,
+    weights: o.Weights = None,
+    freeze: o.Freeze = None,
     input_shape: o.Input = None,
     classes: o.Classes = None,
     imports: o.Imports = None,
@@ -96,18 +168,21 @@ def cost(
     """Count parameters and MACs for one example in eval mode, by every counter."""
     from archbench import api
     from archbench.cost import measure_cost
+    from archbench.reference import parse_head
     from archbench.words import cost_words
 
     import_plugins(imports)
-    sized = [api.size(model, budget, input=input_shape, classes=classes) for model in models]
+    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "weights": weights, "freeze": freeze}
+    sized = [api.size(model, budget, input=input_shape, classes=classes, **variant) for model in models]
     costs = [measure_cost(one) for one in sized]
     if as_json:
         rows = [
             {
                 "model": one.model, "input": list(one.input_shape), "classes": one.classes, "options": one.options,
                 "budget": one.budget and one.budget.target, "rel_error": one.rel_error,
-                "params": cost.params, "trainable_params": cost.trainable_params, "buffers": cost.buffers,
-                "macs": cost.macs, "flops": None if cost.macs is None else 2 * cost.macs,
+                "params": cost.params, "params_keras": cost.params_keras,
+                "trainable_params": cost.trainable_params, "frozen_params": cost.params - cost.trainable_params,
+                "buffers": cost.buffers, "macs": cost.macs, "flops": None if cost.macs is None else 2 * cost.macs,
                 "activations": cost.activations, "counters": cost.counters,
             }
             for one, cost in zip(sized, costs, strict=True)

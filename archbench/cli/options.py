@@ -10,7 +10,7 @@ import typer
 
 from archbench.cli.show import err
 
-TRAINING, MEASURING, OUTPUT = "Training", "Data and device", "Output"
+TRAINING, MEASURING, OUTPUT, VARIANT = "Training", "Data and device", "Output", "Variants of models"
 
 
 @dataclass
@@ -42,10 +42,51 @@ def import_plugins(names: list[str] | None) -> tuple[str, ...]:
     return tuple(names or ())
 
 
-Models = Annotated[
-    list[str], typer.Argument(help="Models: names of `archbench list`, or module:attribute.", metavar="MODEL...")
+WHAT_MODELS = (
+    "names of `archbench list`, torchvision:NAME, timm:NAME or module:attribute; "
+    "with options and a budget of its own: 'cnn[activation=sigmoid,dropout=0.2]@200k'."
+)
+Models = Annotated[list[str], typer.Argument(help=f"Models: {WHAT_MODELS}", metavar="MODEL...")]
+MaybeModels = Annotated[
+    list[str] | None, typer.Argument(help=f"Models: {WHAT_MODELS}", metavar="MODEL...", show_default=False)
 ]
-Model = Annotated[str, typer.Argument(help="A name of `archbench list`, or module:attribute.")]
+Model = Annotated[str, typer.Argument(help=f"A model: {WHAT_MODELS}")]
+Trunk = Annotated[
+    list[str] | None,
+    typer.Option("--trunk", help="A model that every one of --heads is put on; repeatable.", metavar="MODEL"),
+]
+Heads = Annotated[
+    str | None,
+    typer.Option(
+        "--heads", metavar="LIST",
+        help="Heads to compare on --trunk: dense2, dense2_nodropout, dense1, dense1_nodropout, conv, gap, 512-256.",
+    ),
+]  # fmt: skip
+Head = Annotated[
+    str | None,
+    typer.Option("--head", help="A head for all models that take one: a name as in --heads, or 1024,512.",
+                 metavar="HEAD", rich_help_panel=VARIANT),
+]  # fmt: skip
+Scale = Annotated[
+    str | None,
+    typer.Option("--scale", help="How models meet a budget: by width, depth or compound (both).",
+                 show_default="width", rich_help_panel=VARIANT),
+]  # fmt: skip
+Weights = Annotated[
+    str | None,
+    typer.Option("--weights", help="Trained weights for torchvision: and timm: models: imagenet, or a file.",
+                 metavar="imagenet|FILE", rich_help_panel=VARIANT),
+]  # fmt: skip
+Freeze = Annotated[
+    str | None,
+    typer.Option("--freeze", help="What of such models is not trained: none, backbone, or the first N parts.",
+                 metavar="none|backbone|N", rich_help_panel=VARIANT),
+]  # fmt: skip
+ShownAs = Annotated[
+    str | None,
+    typer.Option("--input", help="Bring the images to channels x height x width: 3x64x64.", metavar="CxHxW",
+                 show_default="as they are", rich_help_panel=MEASURING),
+]  # fmt: skip
 Budgets = Annotated[
     str | None,
     typer.Option("--budgets", help="Parameter budgets, comma-separated: 30000, 30k, 1.6M, 2e5.", metavar="LIST"),
@@ -74,7 +115,8 @@ DataRoot = Annotated[
     typer.Option("--data-root", help="Folder of data sets; else $ARCHBENCH_DATA.", rich_help_panel=MEASURING),
 ]
 Download = Annotated[
-    bool, typer.Option("--download", help="Download the data set if it is missing.", rich_help_panel=MEASURING)
+    bool,
+    typer.Option("--download", help="Download data and trained weights that are missing.", rich_help_panel=MEASURING),
 ]
 Device = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda, or cpu,cuda to time on both.", rich_help_panel=MEASURING)

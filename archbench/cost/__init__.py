@@ -77,13 +77,16 @@ def measure_cost(sized: SizedModel) -> Cost:
     layers = layer_table(sized)
     figures = tuple(_run(counter, net, example) for counter in counters().values())
     by_torch = next(figure for figure in figures if figure.counter == "torch")
+    # A layer without a closed form in a net where torch saw no product either computes outside of torch.
+    unseen = not by_torch.value and any(layer.macs is None for layer in layers)
     return Cost(
         params=sum(p.numel() for p in net.parameters()),
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
-        buffers=sum(b.numel() for b in net.buffers()),
-        macs=None if by_torch.value is None else by_torch.value // 2,
+        buffers=sum(b.numel() for b in net.buffers() if b.is_floating_point()),
+        macs=None if by_torch.value is None or unseen else by_torch.value // 2,
         activations=sum(layer.activations for layer in layers),
         counters=figures,
+        statistics=sum(layer.statistics for layer in layers),
     )
 
 

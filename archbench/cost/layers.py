@@ -101,7 +101,8 @@ def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tupl
     """Return a layer's multiply-accumulates for its batch of one, and whether it is a convolution or linear layer.
 
     A convolution does kernel x in_channels / groups for each output value, a transposed one kernel x out_channels /
-    groups for each input value, a linear layer in_features for each output value.
+    groups for each input value, a linear layer in_features for each output value. A module that multiplies by itself
+    says so by a method `macs(*inputs)`.
     """
     from torch import nn
     from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
@@ -112,4 +113,8 @@ def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tupl
         return output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups, True
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features, True
+    if hasattr(module, "macs"):
+        return int(module.macs(*inputs)), False  # type: ignore[operator]
+    if hasattr(module, "fit"):  # it computes outside of torch
+        return None, False
     return (0 if next(module.children(), None) is None else None), False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,7 @@ class Dataset:
         images: uint8 (N, C, H, W).
         labels: int64 (N,), indices into `classes`.
         source: where the images come from and how they were split, in a sentence.
+        shown_as: (C, H, W) that a batch is brought to on its way into a network; None for the images' own.
     """
 
     name: str
@@ -44,12 +45,27 @@ class Dataset:
     labels: Mapping[Split, Tensor]
     classes: tuple[str, ...]
     source: str
+    shown_as: tuple[int, int, int] | None = None
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(C, H, W) of every image."""
+        """(C, H, W) of every image as a network sees it."""
         channels, height, width = self.images["train"].shape[1:]
-        return channels, height, width
+        return self.shown_as or (channels, height, width)
+
+    def shown(self, shape: tuple[int, int, int] | None) -> Dataset:
+        """Return the data set with every batch brought to (C, H, W); None leaves the images as they are.
+
+        Raises:
+            DataError: the channels are neither the images' own nor one of 1 and 3 for the other.
+        """
+        channels = self.images["train"].shape[1]
+        if shape is None or shape == self.input_shape:
+            return self
+        if shape[0] != channels and {shape[0], channels} != {1, 3}:
+            msg = f"the images of {self.name} have {channels} channels; they cannot be shown with {shape[0]}"
+            raise DataError(msg, f"Give {'1 or 3' if channels in {1, 3} else channels} channels.")
+        return replace(self, shown_as=shape)
 
     @cached_property
     def sha256(self) -> str:
@@ -159,13 +175,20 @@ def find_source(name: str) -> Source:
     return source
 
 
-def load_dataset(name: str, root: str | Path | None = None, *, download: bool = False) -> Dataset:
+def load_dataset(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    download: bool = False,
+    input_shape: tuple[int, int, int] | None = None,
+) -> Dataset:
     """Load a data set.
 
     Args:
         name: a registered name, `folder:PATH` included.
         root: the folder that holds the files of data sets; by default that of the variable ARCHBENCH_DATA.
         download: whether files that are missing may be downloaded.
+        input_shape: (C, H, W) that batches are brought to; None for the images' own.
 
     Raises:
         InputError: the name is unknown.
@@ -173,4 +196,5 @@ def load_dataset(name: str, root: str | Path | None = None, *, download: bool = 
     """
     source = find_source(name)
     root = root or os.environ.get(ROOT_VARIABLE) or None
-    return source.load(Request(name, name.partition(":")[2], Path(root) if root else None, download))
+    request = Request(name, name.partition(":")[2], Path(root) if root else None, download)
+    return source.load(request).shown(input_shape)

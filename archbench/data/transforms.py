@@ -9,6 +9,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from archbench.data import Dataset
+
 SHIFT_FRACTION = 8  # a shift goes up to a side / 8: 1 pixel of 8, 4 of 32
 
 
@@ -34,6 +36,31 @@ def normaliser(train_images: Tensor, device: str = "cpu") -> Callable[[Tensor], 
     return prepare
 
 
+def preparer(dataset: Dataset, device: str = "cpu") -> Callable[[Tensor], Tensor]:
+    """Return the function that maps uint8 images of a data set to what a network sees: brought to shape, normalised.
+
+    One channel becomes three equal ones, three become their luma (ITU-R BT.601); other sizes are bilinear with
+    antialiasing. The normalisation comes last; its mean and deviation are those of the images as they are stored, and
+    of their luma where that is shown.
+    """
+    if dataset.shown_as is None:
+        return normaliser(dataset.images["train"], device)
+    from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
+
+    stored = dataset.images["train"]
+    channels, *sides = dataset.input_shape
+    to_gray = stored.shape[1] == 3 and channels == 1
+    normalise = normaliser(rgb_to_grayscale(stored) if to_gray else stored, device)
+
+    def prepare(images: Tensor) -> Tensor:
+        batch = normalise(rgb_to_grayscale(images) if to_gray else images)
+        if batch.shape[2:] != (*sides,):
+            batch = resize(batch, sides, antialias=True)
+        return batch.expand(-1, channels, -1, -1)
+
+    return prepare
+
+
 def augment(images: Tensor, names: Sequence[str]) -> Tensor:
     """Apply augmentations to a batch, each sample with its own randomness from torch's CPU generator.
 
@@ -45,6 +72,8 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
     import torch
     from torch.nn.functional import pad
 
+    if not names:
+        return images
     samples, _, height, width = images.shape
     device = images.device
     if "flip" in names:

@@ -85,7 +85,8 @@ class _Worker(threading.Thread):
         events: queue.SimpleQueue[Event | None],
     ) -> None:
         super().__init__(daemon=True)
-        self._setup = msgspec.json.encode(Setup(sys.path, study.plugins, study.dataset, study.data_root)) + b"\n"
+        setup = Setup(sys.path, study.plugins, study.dataset, study.data_root, study.input_shape)
+        self._setup = msgspec.json.encode(setup) + b"\n"
         self._log, self._waiting, self._events = log, waiting, events
         self._process: subprocess.Popen[bytes] | None = None
         self._stopped = threading.Event()

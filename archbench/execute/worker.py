@@ -27,6 +27,7 @@ class Setup:
     plugins: tuple[str, ...]
     dataset: str
     data_root: str | None
+    input_shape: tuple[int, int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def main() -> None:
     while True:
         cell = msgspec.json.decode(lines.get(), type=Cell)
         try:
-            dataset = dataset or load_dataset(setup.dataset, setup.data_root)
+            dataset = dataset or load_dataset(setup.dataset, setup.data_root, input_shape=setup.input_shape)
         except Exception as error:  # noqa: BLE001 - a source may raise anything
             send(outcome=Outcome("failed", error=reason(error)))
             continue

@@ -6,6 +6,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from archbench.budget import build_model
+from archbench.building import find_spec
 from archbench.environment import device_name
 from archbench.errors import reason
 from archbench.schema import Timing
@@ -16,14 +17,19 @@ from archbench.training import autocast, make_optimizer, resident, torch_threads
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from archbench.schema import Device, Environment, Mode, Recipe, SizedModel
     from archbench.timing.clock import Clock
 
-__all__ = ["MODES", "Protocol", "time_models"]
+__all__ = ["MODES", "Protocol", "modes_of", "time_models"]
 
 MODES: tuple[Mode, ...] = ("train", "infer")
+
+
+def modes_of(sized: SizedModel) -> tuple[Mode, ...]:
+    """Return what a model is timed in: a training step is one of gradient descent."""
+    return MODES if find_spec(sized.model).by_gradient else ("infer",)
 
 
 def time_models(
@@ -36,6 +42,7 @@ def time_models(
     *,
     protocol: Protocol | None = None,
     clock: Clock | None = None,
+    fit: Callable[[nn.Module], None] | None = None,
     on_round: Callable[[int, int], None] = lambda done, total: None,
     on_problem: Callable[[str], None] = lambda problem: None,
 ) -> list[Timing]:
@@ -53,6 +60,7 @@ def time_models(
         environment: names the device.
         protocol: how long and how often.
         clock: by default the device's.
+        fit: teaches a model that learns without gradients, where its speed depends on that; it has no training step.
         on_round: is told (rounds done, rounds planned).
         on_problem: is told of each model that fails; it is left out.
 
@@ -63,9 +71,9 @@ def time_models(
     steps: dict[tuple[str, Mode], Callable[[], None]] = {}
     with torch_threads(threads):
         for sized in models:
-            for mode in MODES:
+            for mode in modes_of(sized):
                 try:
-                    step = _step(sized, mode, images, recipe, device)
+                    step = _step(sized, mode, images, recipe, device, fit)
                     step()
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises, the others are timed
                     on_problem(f"{sized.model} cannot be timed ({mode}, {device}): {reason(error)}")
@@ -84,12 +92,22 @@ def time_models(
     ]  # fmt: skip
 
 
-def _step(sized: SizedModel, mode: Mode, images: Tensor, recipe: Recipe, device: Device) -> Callable[[], None]:
+def _step(
+    sized: SizedModel,
+    mode: Mode,
+    images: Tensor,
+    recipe: Recipe,
+    device: Device,
+    fit: Callable[[nn.Module], None] | None = None,
+) -> Callable[[], None]:
     import torch
     from torch.nn.functional import cross_entropy
 
     torch.manual_seed(0)
     net = resident(build_model(sized), device, sized.input_shape).train(mode == "train")
+    if fit is not None and hasattr(net, "fit") and not getattr(net, "timed_unfitted", False):
+        fit(net)
+        net = net.to(device)
     batch = images.to(device)
     if mode == "infer":
 

@@ -6,8 +6,9 @@ Both are timed side by side in one run, by the protocol of archbench; look at th
 from __future__ import annotations
 
 import zoo
-from archbench.budget import closed_form, size_model
+from archbench.budget import size_model
 from archbench.schema import Budget
+from archbench.solver import closed_form
 from archbench.stats import median
 from archbench.timing.clock import CpuClock
 from archbench.timing.protocol import Protocol, interleave

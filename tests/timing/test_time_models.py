@@ -134,3 +134,18 @@ def test_models_are_timed_on_cuda():
     timings = time_models(models, images, RECIPE, "cuda", 1, capture(), protocol=PROTOCOL)
     assert {t.device for t in timings} == {"cuda"}
     assert all(value > 0 for t in timings for value in t.samples_us)
+
+
+def test_models_without_gradients_have_no_training_step():
+    taught = []
+    models = [size_model(name, None, (1, 8, 8), 10) for name in ("knn", "linear_svm", "mlp")]
+    images, labels = torch.randn(20, 1, 8, 8), torch.arange(20) % 10
+
+    def fit(net):
+        taught.append(type(net).__name__)
+        net.fit(images, labels)
+
+    timings = timed(models, fit=fit)
+    modes = {model.model: {t.mode for t in timings if t.sized_key == model.key} for model in models}
+    assert modes == {"knn": {"infer"}, "linear_svm": {"infer"}, "mlp": {"train", "infer"}}
+    assert taught == ["NearestNeighbours"]  # the speed of the other does not depend on what it learned
