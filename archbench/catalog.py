@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archbench.budget import size_model
 from archbench.building import find_spec
-from archbench.cost.layers import layer_table
+from archbench.cost.layers import layer_table, totals_of
 from archbench.data import SPLITS, load_dataset, sources
 from archbench.errors import DataError, InputError, ModelError
 from archbench.reference import parse_reference
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from archbench.schema import Split
     from zoo import ModelSpec
 
+MOST_COUNTED = 200  # models that a list counts: other libraries have thousands
 INPUT = (3, 32, 32)
 CLASSES = 10
 
@@ -65,6 +65,8 @@ class ListedDataset:
 def models(patterns: Sequence[str] = (), family: str | None = None, max_params: int | None = None) -> list[ListedModel]:
     """Return the models that match one of the shell patterns (by default all), of a family, up to a size.
 
+    Where more than `MOST_COUNTED` match, they are listed without counts, unless a size is asked for.
+
     Raises:
         InputError: no model matches the patterns and the family.
     """
@@ -76,7 +78,8 @@ def models(patterns: Sequence[str] = (), family: str | None = None, max_params: 
         msg = f"no model matches {' '.join([*patterns, *([f'--family {family}'] if family else [])])}"
         families = sorted({zoo.model_spec(name).family for name in zoo.list_models()})
         raise InputError(msg, f"Known: {', '.join(zoo.list_models())}; families: {', '.join(families)}.")
-    rows = [_listed(spec) for spec in specs]
+    counted = max_params is not None or len(specs) <= MOST_COUNTED
+    rows = [_listed(spec, counted=counted) for spec in specs]
     return [row for row in rows if max_params is None or (row.params is not None and row.params <= max_params)]
 
 
@@ -95,17 +98,9 @@ def common_home(models: Sequence[str]) -> tuple[tuple[int, int, int], int]:
     return home(next((spec for spec in specs if spec.input_shape), specs[0]))
 
 
-def _listed(spec: ModelSpec) -> ListedModel:
+def _listed(spec: ModelSpec, *, counted: bool) -> ListedModel:
     shape, classes = home(spec)
-    params: int | None = None
-    keras: int | None = None
-    macs: int | None = None
-    with contextlib.suppress(ModelError):  # a model that cannot be built here is listed without counts
-        sized = size_model(spec.name, None, shape, classes)
-        layers = layer_table(sized)
-        params = sized.params
-        keras = params + sum(layer.statistics for layer in layers)
-        macs = sum(layer.macs or 0 for layer in layers)
+    params, keras, macs = _counts(spec.name, shape, classes) if counted else (None, None, None)
     known = spec.published
     return ListedModel(
         model=spec.name,
@@ -123,6 +118,16 @@ def _listed(spec: ModelSpec) -> ListedModel:
         summary=spec.summary,
         source=spec.source,
     )
+
+
+def _counts(name: str, shape: tuple[int, int, int], classes: int) -> tuple[int | None, int | None, int | None]:
+    """Return parameters in both countings and MACs; none of a model that cannot be built here."""
+    try:
+        sized = size_model(name, None, shape, classes)
+        totals = totals_of(layer_table(sized))
+    except ModelError:
+        return None, None, None
+    return totals.params, totals.params_keras, totals.macs
 
 
 def datasets(root: str | Path | None = None) -> list[ListedDataset]:

@@ -138,6 +138,7 @@ def _features(
     import torch
 
     from zoo.frozen import Frozen
+    from zoo.grammar import OptionError
 
     if not isinstance(net, Frozen) or not net.whole:
         return None
@@ -145,7 +146,10 @@ def _features(
     device = images["train"].device.type
     with torch.no_grad(), autocast(device, precision):
         few = prepare(images["train"][:2])
-        probe = net.features(few)
+        try:
+            probe = net.features(few)
+        except OptionError:  # its head is no one module
+            return None
         wanted = sum(len(tensor) for tensor in images.values()) * probe[0].numel() * probe.element_size()
         heads = net.head(probe)
         if wanted > MOST_CACHED or heads.shape != (logits := net(few)).shape or not torch.equal(heads, logits):

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any
 from archbench import stats
 from archbench.schema import Budget
 from archbench.tables import DEVICES, MODES, name_of
-from archbench.units import compact, grouped, micros, number, options, percent, ratio, shape, short, with_interval
+from archbench.units import compact, grouped, micros, number, options, percent, ratio, short, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from archbench.catalog import ListedDataset, ListedModel
-    from archbench.cost.layers import Layer
-    from archbench.schema import Cost, Record, SizedModel
+    from archbench.schema import Record
 
 
 def summary_words(table: pd.DataFrame) -> pd.DataFrame:
@@ -96,127 +94,6 @@ def epochs_words(epochs: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(words)
 
 
-def layers_words(layers: Sequence[Layer]) -> pd.DataFrame:
-    """Return a layer table as people read it, with its totals in the last row.
-
-    `share` is of the parameters; which layers are trained is shown where not all are.
-    """
-    import pandas as pd
-
-    totals = layer_totals(layers)
-    frozen = totals["trainable_params"] < totals["params"]
-    words = []
-    for layer in layers:
-        line = {"layer": layer.name, "kind": layer.kind, "output": shape(layer.output_shape)}
-        line["params"] = grouped(layer.params)
-        line["share"] = f"{layer.params / totals['params']:.1%}" if layer.params else ""
-        if frozen:
-            line["trained"] = _trained(layer.params, layer.trainable_params)
-        line["MACs"] = "" if layer.macs is None else grouped(layer.macs)
-        line["activations"] = grouped(layer.activations) if layer.activations else ""
-        words.append(line)
-    if not words:
-        return pd.DataFrame()
-    total = dict.fromkeys(words[0], "") | {"layer": "total", "params": grouped(totals["params"])}
-    total |= {"trained": grouped(totals["trainable_params"])} if frozen else {}
-    total |= {name: grouped(totals[key]) for name, key in (("MACs", "macs"), ("activations", "activations"))}
-    return pd.DataFrame([*words, total])
-
-
-def layer_totals(layers: Sequence[Layer]) -> dict[str, int]:
-    """Return the sums over a layer table: parameters in both countings, multiply-accumulates, activations."""
-    params, statistics = (sum(getattr(layer, name) for layer in layers) for name in ("params", "statistics"))
-    return {
-        "params": params,
-        "trainable_params": sum(layer.trainable_params for layer in layers),
-        "params_keras": params + statistics,
-        "macs": sum(layer.macs or 0 for layer in layers),
-        "activations": sum(layer.activations for layer in layers),
-    }
-
-
-def _trained(params: int, trainable: int) -> str:
-    if params == 0:
-        return ""
-    return "yes" if trainable == params else "no" if trainable == 0 else grouped(trainable)
-
-
-TOTALS = {
-    "params": "parameters", "trainable_params": "trained", "params_keras": "Keras total", "macs": "MACs",
-    "activations": "activations",
-}  # fmt: skip
-
-
-def side_by_side_words(tables: Mapping[str, Sequence[Layer]]) -> pd.DataFrame:
-    """Return the layers of several models beside each other, in the order they run, by a model's name."""
-    import itertools
-
-    import pandas as pd
-
-    rows = []
-    for row in itertools.zip_longest(*tables.values()):
-        line = {}
-        for index, (name, layer) in enumerate(zip(tables, row, strict=True)):
-            tail = " " * index  # columns have names of their own
-            line[name] = layer.name if layer else ""
-            line[f"output{tail}"] = shape(layer.output_shape) if layer else ""
-            line[f"params{tail}"] = grouped(layer.params) if layer and layer.params else ""
-            line[f"MACs{tail}"] = grouped(layer.macs) if layer and layer.macs else ""
-        rows.append(line)
-    return pd.DataFrame(rows)
-
-
-def totals_words(tables: Mapping[str, Sequence[Layer]]) -> pd.DataFrame:
-    """Return the totals of several models beside each other, with ratios to the first."""
-    import pandas as pd
-
-    totals = {name: layer_totals(layers) for name, layers in tables.items()}
-    first = next(iter(totals.values()))
-    return pd.DataFrame([
-        {
-            "": title,
-            **{
-                name: grouped(values[key])
-                + (f" ({ratio(values[key] / first[key])})" if values is not first and first[key] else "")
-                for name, values in totals.items()
-            },
-        }
-        for key, title in TOTALS.items()
-    ])  # fmt: skip
-
-
-def models_words(rows: Sequence[ListedModel]) -> pd.DataFrame:
-    """Return the list of models as people read it."""
-    import pandas as pd
-
-    return pd.DataFrame([
-        {
-            "model": row.model, "family": row.family, "scales": "yes" if row.scalable else "fixed",
-            "input": shape(row.input), "params": "" if row.params is None else grouped(row.params),
-            "Keras total": "" if row.params_keras is None else grouped(row.params_keras),
-            "MACs": "" if row.macs is None else short(row.macs),
-            "published": "" if row.published is None else f"{grouped(row.published)} ({row.counting})",
-            "what it is": row.summary,
-        }
-        for row in rows
-    ])  # fmt: skip
-
-
-def datasets_words(rows: Sequence[ListedDataset]) -> pd.DataFrame:
-    """Return the list of data sets as people read it."""
-    import pandas as pd
-
-    return pd.DataFrame([
-        {
-            "data set": row.dataset, "input": "" if row.input is None else shape(row.input),
-            "classes": "" if row.classes is None else str(row.classes),
-            "train / validation / test": " / ".join(map(grouped, row.images.values())) if row.images else "",
-            "what it is": row.summary,
-        }
-        for row in rows
-    ])  # fmt: skip
-
-
 def plan_words(cells: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return planned cells (`archbench.plan.planned`) as people read them: a row a model and budget."""
     import pandas as pd
@@ -233,31 +110,6 @@ def plan_words(cells: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "options": options(group[0]["options"] or {}) if not group[0]["problem"] else "cannot be built",
         }
         for (model, budget), group in groups.items()
-    ])  # fmt: skip
-
-
-def cost_words(sized: Sequence[SizedModel], costs: Sequence[Cost]) -> pd.DataFrame:
-    """Return what models cost as people read it: a row a model, each counter's own figure in its own unit."""
-    import pandas as pd
-
-    return pd.DataFrame([
-        {
-            "model": one.model,
-            "input": shape(one.input_shape),
-            "params": grouped(cost.params),
-            "trainable": grouped(cost.trainable_params),
-            "Keras total": grouped(cost.params_keras),
-            "buffers": grouped(cost.buffers),
-            "MACs": "" if cost.macs is None else grouped(cost.macs),
-            "activations": grouped(cost.activations),
-            **{
-                f"{count.counter} ({'MACs' if count.unit == 'macs' else 'FLOPs'})": "failed"
-                if count.value is None
-                else grouped(count.value)
-                for count in cost.counters
-            },
-        }
-        for one, cost in zip(sized, costs, strict=True)
     ])  # fmt: skip
 
 

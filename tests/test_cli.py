@@ -460,7 +460,7 @@ def test_frozen_features_are_kept_and_that_is_recorded(monkeypatch, capsys, tmp_
         (["show", "cnn@30k", "--budget", "20k"], "cnn@30k has a budget of its own beside --budget"),
         (["show", "cnn", "--graph", "-o", "net.gif"], "cannot be written as net.gif"),
         (["show", "torchvision:resnet18", "--freeze", "9"], "give none, backbone, or how many of its 6 parts"),
-        (["show", "torchvision:resnet18", "--weights", "gone.pt"], "there is no file gone.pt"),
+        (["show", "torchvision:resnet18[weights='gone.pt']"], "there is no file gone.pt"),
     ],
 )
 def test_mistakes_in_models_are_told_in_one_line(monkeypatch, capsys, words, message):

@@ -25,9 +25,9 @@ def params(net, *, trained=False):
 
 @pytest.fixture
 def weights(tmp_path):
-    """A file with the state of torchvision's squeezenet1_1 and resnet18, as its own weights would be."""
+    """Files with the states of torchvision's models, as its own weights would be."""
     paths = {}
-    for name in ("resnet18", "mobilenet_v3_small"):
+    for name in ("resnet18", "densenet121", "mnasnet0_5"):
         torch.manual_seed(3)
         paths[name] = tmp_path / f"{name}.pt"
         torch.save(torchvision.models.get_model(name).state_dict(), paths[name])
@@ -109,6 +109,43 @@ def test_the_first_convolution_of_other_channels_keeps_what_it_can(weights):
     assert torch.allclose(six.conv1.weight, torch.cat([state, state], 1) / 2)
 
 
+def test_old_names_and_versions_are_loaded_as_torchvision_does(weights):
+    state = torch.load(weights["densenet121"], weights_only=True)
+    old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", key): value for key, value in state.items()}
+    assert set(old) != set(state)
+    torch.save({k: v for k, v in old.items() if not k.endswith("num_batches_tracked")}, weights["densenet121"])
+    net = zoo.create_model("torchvision:densenet121", weights=str(weights["densenet121"]), **PLACE)
+    layer = "features.denseblock1.denselayer1.conv1.weight"
+    assert torch.equal(net.state_dict()[layer], state[layer])
+    net = zoo.create_model("torchvision:mnasnet0_5", weights=str(weights["mnasnet0_5"]), **PLACE)
+    assert net.classifier[1].out_features == 5
+
+
+def test_positions_are_interpolated_to_another_image_size(tmp_path, monkeypatch):
+    from torchvision.models import VisionTransformer
+
+    def small(num_classes=1000, image_size=224, **_):
+        return VisionTransformer(image_size, 32, 1, 2, 8, 8, num_classes=num_classes)
+
+    monkeypatch.setattr(torchvision.models, "get_model", lambda name, weights, **known: small(**known))
+    torch.save(small().state_dict(), tmp_path / "w.pt")
+    net = zoo.create_model(
+        "torchvision:vit_b_32", weights=str(tmp_path / "w.pt"), num_classes=5, in_chans=3, input_size=64
+    )
+    assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
+
+
+def test_a_first_convolution_for_other_channels_is_drawn_as_the_models_own():
+    torch.manual_seed(0)
+    gray, own = (zoo.create_model("torchvision:resnet18", num_classes=5, in_chans=c, input_size=32) for c in (1, 3))
+    assert gray.conv1.weight.std().item() == pytest.approx(own.conv1.weight.std().item(), rel=0.1)
+
+
+def test_an_option_that_would_do_nothing_is_refused():
+    with pytest.raises(zoo.OptionError, match=r"dropout=0\.5 belongs to a head of dense layers"):
+        zoo.create_model("torchvision:resnet18", dropout=0.5, **PLACE)
+
+
 def test_trained_weights_are_part_of_a_models_identity(weights, tmp_path):
     from archbench.budget import size_model
 
@@ -127,6 +164,7 @@ def test_trained_weights_are_part_of_a_models_identity(weights, tmp_path):
     [
         (b"no weights", "cannot be read as weights"),
         ({"conv1.weight": 3}, "holds a dict, not the state of a network"),
+        ({1: torch.zeros(2)}, "holds a dict, not the state of a network"),
         (lambda: torchvision.models.resnet34().state_dict(), r"not hold the weights of torchvision:resnet18: .*stray"),
         (lambda: {"conv1.weight": torch.zeros(64, 3, 7, 7)}, r"names or shapes differ \(no bn1.weight"),
     ],
@@ -175,6 +213,8 @@ def test_weights_that_are_not_here_are_not_fetched_unasked(no_hub):
         locate("torchvision", "resnet18", "imagenet", download=True)
     with pytest.raises(zoo.OptionError, match="no weights 'mine'; there are imagenet, IMAGENET1K_V1"):
         locate("torchvision", "resnet18", "mine")
+    with pytest.raises(zoo.OptionError, match="no weights 'mro'"):
+        locate("torchvision", "resnet18", "mro")
     with pytest.raises(zoo.OptionError, match=r"there is no file gone\.pt"):
         locate("torchvision", "resnet18", "gone.pt")
 
@@ -253,7 +293,9 @@ def test_biases_before_batch_norms_change_no_function():
 
 
 class TestTimm:
-    timm = pytest.importorskip("timm")
+    @pytest.fixture(autouse=True)
+    def _with_timm(self):
+        self.timm = pytest.importorskip("timm")
 
     def test_a_model_is_timms_own(self):
         torch.manual_seed(0)
@@ -286,6 +328,26 @@ class TestTimm:
         monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
         with pytest.raises(zoo.OptionError, match=re.escape("the ImageNet weights of timm:resnet10t are not on this")):
             zoo.create_model("timm:resnet10t", weights="imagenet", **PLACE)
+
+    def test_the_classifier_is_fresh_for_any_number_of_classes(self, tmp_path):
+        state = self.timm.create_model("resnet10t", pretrained=False).state_dict()
+        torch.save(state, tmp_path / "w.pt")
+        net = zoo.create_model("timm:resnet10t", weights=str(tmp_path / "w.pt"), num_classes=1000, in_chans=3)
+        assert net.fc.weight.shape == state["fc.weight"].shape
+        assert not torch.equal(net.fc.weight, state["fc.weight"])
+
+    def test_a_head_takes_the_place_of_the_last_layer_alone(self):
+        net = zoo.create_model("timm:swin_tiny_patch4_window7_224", head=(8, 6), num_classes=5, input_size=64)
+        assert net.head.fc.dense1.in_features == 768  # its maps have their channels last
+        assert net(torch.zeros(2, 3, 64, 64)).shape == (2, 5)
+
+    def test_two_last_layers_are_not_frozen_in_part(self):
+        with pytest.raises(zoo.OptionError, match="has 2 last layers; freeze and head are for models with one"):
+            zoo.create_model("timm:deit_tiny_distilled_patch16_224", freeze="backbone", **PLACE)
+
+    def test_a_tag_without_weights_is_unknown(self):
+        with pytest.raises(zoo.UnknownModelError):
+            zoo.model_spec("timm:resnet10t.nonsense")
 
     def test_names_with_a_tag_are_known(self):
         assert zoo.model_spec("timm:resnet10t.c3_in1k").input_shape == (3, 176, 176)

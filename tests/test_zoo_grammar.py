@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import keyword
+import re
 
 import pytest
 from hypothesis import given
@@ -111,7 +112,7 @@ def test_an_option_that_a_model_does_not_take_brings_those_that_it_takes():
         zoo.model_spec("mlp[first_kernel=3]")
     with pytest.raises(OptionError, match="takes no option 'num_classes'"):
         zoo.model_spec("mlp[num_classes=3]")
-    with pytest.raises(OptionError, match="does not scale by 'depth'; it takes scale=width"):
+    with pytest.raises(OptionError, match="mlp does not scale by 'depth'; it takes scale=width"):
         zoo.model_spec("mlp[scale=depth]")
     with pytest.raises(OptionError, match="does not scale by 'up'; it takes scale=width, depth, compound"):
         zoo.model_spec("resnet18[scale=up]")
@@ -120,3 +121,47 @@ def test_an_option_that_a_model_does_not_take_brings_those_that_it_takes():
 def test_a_published_count_is_dropped_where_an_option_may_change_it():
     assert zoo.model_spec("mnist_dense2[dropout=0.1]").published is not None
     assert zoo.model_spec("mnist_dense2[dense=64]").published is None
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cnn[dense=0]", "dense=0 is not accepted; give a whole number from 1"),
+        ("cnn[dense=2.5]", "dense=2.5 is not accepted"),
+        ("cnn[convolutions=2-2]", "convolutions=2-2 is not accepted; give 3 whole numbers from 1"),
+        ("cnn[channels=(8, 0, 8)]", "channels=8-0-8 is not accepted; give 3 whole numbers"),
+        ("resnet18[blocks=(0,0,0,0)]", "give 4 whole numbers from 1"),
+        ("resnet18[small_stem=no]", "small_stem=no is not accepted; give true or false"),
+        ("torchvision:resnet18[conv_bias=no]", "give true or false"),
+        ("vit[heads=0]", "give a whole number from 1"),
+        ("vit[patch=0]", "patch=0 is not accepted; give a whole number from 1 or none"),
+        ("mlp[hidden=1.5]", "give a whole number from 1 or whole numbers from 1"),
+        ("knn[neighbours=many]", "give a whole number from 1"),
+        ("linear_svm[c=much]", "c=much is not accepted; give a number"),
+        ("cnn[activation=3]", "give a word"),
+    ],
+)
+def test_values_of_another_kind_are_refused_with_what_is_taken(name, message):
+    with pytest.raises(OptionError, match=re.escape(message)):
+        zoo.model_spec(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("resnet18[blocks=3]", {"blocks": (3, 3, 3, 3)}),
+        ("cnn[head=512]", {"head": (512,)}),
+        ("mlp[hidden=64-32-16]", {"hidden": (64, 32, 16)}),
+        ("mlp[hidden=64]", {"hidden": 64}),
+        ("vit[patch=none]", {"patch": None}),
+        ("cifar_resnet50_transfer[head=none]", {"head": None, "conv_bias": True}),
+    ],
+)
+def test_one_number_stands_for_several_and_none_for_nothing(name, options):
+    assert zoo.model_spec(name).preset == options
+
+
+def test_a_variant_of_a_variant_has_one_pair_of_brackets():
+    spec = zoo.model_spec("cnn [dropout=0.1]").variant({"norm": "none"})
+    assert spec.name == "cnn[dropout=0.1,norm=none]"
+    assert spec.preset == {"dropout": 0.1, "norm": "none"}

@@ -24,12 +24,11 @@ from zoo import (  # noqa: F401 - importing a family registers it
     vit,
 )
 from zoo.grammar import OptionError, join_options, split_options, written
+from zoo.imports import ModelImportError, import_models
 from zoo.registry import (
     DuplicateModelError,
-    ModelImportError,
     UnknownModelError,
     create_model,
-    import_models,
     list_models,
     load_plugins,
     model_spec,

@@ -12,12 +12,14 @@ import torch
 from threadpoolctl import threadpool_limits
 from torch import nn
 
+from zoo.grammar import OptionError
 from zoo.registry import register_model
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 SVM_ITERATIONS = 10_000
+UNSEEN = -1e4
 
 
 class LinearSVM(nn.Module):
@@ -50,7 +52,7 @@ class LinearSVM(nn.Module):
         with torch.no_grad():
             seen = torch.from_numpy(machine.classes_).to(self.classifier.weight.device)
             self.classifier.weight.zero_()
-            self.classifier.bias.fill_(-1.0)  # a class without an example is on the far side of every margin
+            self.classifier.bias.fill_(UNSEEN)  # a class without an example is on the far side of every margin
             self.classifier.weight[seen] = weight.to(self.classifier.weight)
             self.classifier.bias[seen] = bias.to(self.classifier.bias)
 
@@ -65,7 +67,6 @@ class NearestNeighbours(nn.Module):
         super().__init__()
         self.neighbours, self.num_classes = neighbours, num_classes
         self._machine: Any = None
-        self.register_load_state_dict_post_hook(lambda module, _: setattr(module, "_machine", None))  # type: ignore[no-untyped-call]
         self.register_buffer("images", torch.zeros(0, features))
         self.register_buffer("labels", torch.zeros(0, dtype=torch.int64))
 
@@ -89,6 +90,14 @@ class NearestNeighbours(nn.Module):
         self.images, self.labels = images.flatten(1).clone(), labels.clone()
         self._machine = None
 
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Make room for as many images as the state holds."""
+        self._machine = None
+        for name in ("images", "labels"):
+            if f"{prefix}{name}" in state_dict:
+                setattr(self, name, getattr(self, name).new_zeros(state_dict[f"{prefix}{name}"].shape))
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
     def _fitted(self, neighbours: int) -> Any:
         from sklearn.neighbors import KNeighborsClassifier
 
@@ -106,6 +115,9 @@ def linear_svm(*, num_classes: int, in_chans: int, input_size: tuple[int, int], 
         input_size: (H, W).
         c: weight of the margin's violations against the weights' squares.
     """
+    if c <= 0:
+        msg = f"c={c} is not accepted; give a number above 0"
+        raise OptionError(msg)
     return LinearSVM(in_chans * input_size[0] * input_size[1], num_classes, c)
 
 

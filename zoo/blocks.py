@@ -38,9 +38,9 @@ def make_activation(name: str) -> nn.Module:
     """
     if name in ACTIVATIONS:
         return ACTIVATIONS[name]()
-    leaky = re.fullmatch(r"leaky_relu(?:\(([0-9.]+)\))?", str(name))
+    leaky = re.fullmatch(r"leaky_relu(?:\((?P<slope>[0-9]*\.?[0-9]+(e-?[0-9]+)?)\))?", str(name))
     if leaky:
-        return nn.LeakyReLU(float(leaky[1]) if leaky[1] else LEAK)
+        return nn.LeakyReLU(float(leaky["slope"] or LEAK))
     msg = f"{name!r} is no activation; there are {', '.join(ACTIVATIONS)} and leaky_relu({LEAK})"
     raise OptionError(msg)
 

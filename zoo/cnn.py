@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from torch import nn
 
-from zoo.blocks import deepened, make_activation, make_norm, rate, scaled
+from zoo.blocks import LEAK, deepened, make_activation, make_norm, rate, scaled
 from zoo.heads import with_head
 from zoo.registry import register_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LEAKY = "leaky_relu(0.3)"
+LEAKY = f"leaky_relu({LEAK})"
 DROPOUT = 0.3
 CONVOLUTIONS = (3, 3, 3)
 
@@ -42,7 +42,7 @@ def plain_cnn(
     first_kernel: int | None = None,
     activation: str = LEAKY,
     norm: str = "batch",
-    dropout: float = DROPOUT,
+    dropout: float | tuple[float, float] = DROPOUT,
 ) -> nn.Module:
     """Groups of convolution, norm and activation with a max-pool and dropout each, and a head.
 
@@ -112,7 +112,7 @@ def cnn(
     first_kernel: int = 3,
     activation: str = LEAKY,
     norm: str = "batch",
-    dropout: float = DROPOUT,
+    dropout: float | tuple[float, float] = DROPOUT,
 ) -> nn.Module:
     """Plain CNN: 3 groups of 3 convolutions with batch norm, LeakyReLU, max-pooling and dropout; one dense layer.
 

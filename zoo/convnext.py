@@ -89,7 +89,7 @@ def convnext(
     dense: int = 128,
     first_kernel: int | None = None,
     activation: str = "gelu",
-    dropout: float = 0.0,
+    dropout: float | tuple[float, float] = 0.0,
 ) -> nn.Module:
     """ConvNeXt-like: patches, four stages of depthwise 7x7 blocks with layer norm, global average pooling.
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import fnmatch
 import importlib.util
-import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
 
 import torch
 from torch import nn
@@ -19,18 +18,11 @@ from torch import nn
 from zoo.frozen import freeze, width_into
 from zoo.grammar import OptionError
 from zoo.heads import make_head
+from zoo.libraries import IMAGENET_CLASSES, IMAGENET_SHAPE, timm_net, torchvision_net
 from zoo.spec import ModelSpec
-from zoo.weights import locate, read_state, sha256_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import Tensor
+from zoo.weights import locate, sha256_of
 
 LIBRARIES = {"torchvision": "", "timm": "timm"}  # and the extra of archbench that brings each
-IMAGENET_SHAPE = (3, 224, 224)
-IMAGENET_CLASSES = 1000
-INCEPTIONS = {"googlenet", "inception_v3"}  # with heads at half-way, which a comparison has no use for
 
 
 class MissingLibraryError(ImportError):
@@ -45,7 +37,8 @@ def external_spec(name: str) -> ModelSpec:
         LookupError: it has no classifier of that name.
     """
     library, _, model = name.partition(":")
-    if model.partition(".")[0] not in external_names(library):  # what follows a dot names timm's weights
+    base = model.partition(".")[0] if library == "timm" else model  # what follows a dot names timm's weights
+    if base not in external_names(library):
         raise LookupError(name)
     return ModelSpec(
         name=name,
@@ -68,13 +61,18 @@ def external_names(library: str, pattern: str = "*") -> list[str]:
     if importlib.util.find_spec(library) is None:
         msg = f"{library} is not installed; pip install 'archbench[{LIBRARIES[library]}]'"
         raise MissingLibraryError(msg)
+    return fnmatch.filter(_all_names(library), pattern)
+
+
+@lru_cache
+def _all_names(library: str) -> tuple[str, ...]:
     if library == "torchvision":
         from torchvision import models
 
-        return fnmatch.filter(models.list_models(models), pattern)
+        return tuple(models.list_models(models))
     import timm
 
-    return fnmatch.filter(timm.list_models(), pattern)
+    return tuple(timm.list_models())
 
 
 def _home(library: str, model: str) -> tuple[int, int, int]:
@@ -82,7 +80,10 @@ def _home(library: str, model: str) -> tuple[int, int, int]:
         return (3, 299, 299) if model == "inception_v3" else IMAGENET_SHAPE
     import timm
 
-    config = timm.get_pretrained_cfg(model)
+    try:
+        config = timm.get_pretrained_cfg(model)
+    except RuntimeError as error:  # no weights of that tag
+        raise LookupError(model) from error
     channels, height, width = config.input_size if config else IMAGENET_SHAPE
     return channels, height, width
 
@@ -155,129 +156,45 @@ def build_external(
     """
     external_names(library)  # says how to install what is missing
     path = None if weights in {None, "none"} else locate(library, model, str(weights))
-    make = _torchvision_net if library == "torchvision" else _timm_net
-    net, classifier = make(model, num_classes, in_chans, input_size, path)
+    make = torchvision_net if library == "torchvision" else timm_net
+    net, classifiers = make(model, num_classes, in_chans, input_size, path)
     if conv_bias:
         _add_biases(net)
-    root = classifier.partition(".")[0]
+    name, classifier = f"{library}:{model}", classifiers[0]
+    if len(classifiers) > 1 and (head is not None or frozen != "none"):
+        msg = f"{name} has {len(classifiers)} last layers; freeze and head are for models with one"
+        raise OptionError(msg)
     if head is not None:
-        if isinstance(head, str):
-            msg = f"{head!r} is no head for {library}:{model}; give the units of its dense layers, such as 512-256"
-            raise OptionError(msg)
-        features = width_into(net, root, (in_chans, *input_size))
-        net.set_submodule(root, nn.Sequential(make_head(head, features, num_classes, dropout=dropout)))
-    net = freeze(net.train(), root, frozen)
+        # timm's heads pool in ways of their own: there only the last layer goes.
+        place = classifier.partition(".")[0] if library == "torchvision" else classifier
+        _set_head(net, place, name, head, dropout, num_classes, (in_chans, *input_size))
+    elif dropout:
+        msg = f"dropout={dropout} belongs to a head of dense layers on {name}; give head=() for one layer"
+        raise OptionError(msg)
+    net = freeze(net.train(), classifier.partition(".")[0], frozen)
     if path is not None:
         net.weights_sha256 = sha256_of(path)  # type: ignore[assignment]
     return net
 
 
-def _torchvision_net(
-    model: str, num_classes: int, in_chans: int, input_size: tuple[int, int], path: Path | None
-) -> tuple[nn.Module, str]:
-    """Return the net and the name of its last layer."""
-    from torchvision.models import get_model
-
-    known: dict[str, Any] = {"num_classes": num_classes if path is None else IMAGENET_CLASSES}
-    if model in INCEPTIONS:
-        known |= {"aux_logits": False, "init_weights": True, "transform_input": path is not None and in_chans == 3}
-    if model.startswith("vit_") and input_size[0] == input_size[1]:
-        known["image_size"] = input_size[0]
-    if model.startswith("maxvit"):
-        known["input_size"] = input_size
-    net = get_model(model, weights=None, **known)
-    if path is not None and not _is_skeleton():
-        _load(net, path, f"torchvision:{model}", ignored=("AuxLogits.", "aux1.", "aux2."))
-    layers = [name for name, module in net.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
-    first, classifier = layers[0], layers[-1]
-    if path is not None:
-        net.set_submodule(classifier, _like(net.get_submodule(classifier), out=num_classes))
-    if in_chans != IMAGENET_SHAPE[0]:
-        net.set_submodule(first, _for_channels(net.get_submodule(first), in_chans, keep=path is not None))
-    return net, classifier
-
-
-def _timm_net(
-    model: str, num_classes: int, in_chans: int, input_size: tuple[int, int], path: Path | None
-) -> tuple[nn.Module, str]:
-    """Return the net and the name of its last layer."""
-    import timm
-
-    known: dict[str, Any] = {"num_classes": num_classes, "in_chans": in_chans}
-    config = timm.get_pretrained_cfg(model)
-    if config is not None and config.fixed_input_size:
-        known["img_size"] = input_size
-    loads = path is not None and not _is_skeleton()
-    if loads:
-        known |= {"pretrained": True, "pretrained_cfg_overlay": {"file": str(path), "custom_load": False}}
-    present = set(read_state(path)) if loads and path is not None else set()
-    try:
-        net = timm.create_model(model, **known)
-    except RuntimeError as error:
-        if path is None:
-            raise
-        msg = f"{path} does not hold the weights of timm:{model}: {' '.join(str(error).split())[:200]}"
-        raise OptionError(msg) from error
-    classifier: Any = net.pretrained_cfg.get("classifier") or "head"  # type: ignore[union-attr,operator]
-    classifier = classifier if isinstance(classifier, str) else classifier[0]
-    # timm loads whatever names fit, and says nothing of a file in which none does.
-    missing = [name for name in net.state_dict() if not name.startswith(classifier) and name not in present]
-    if loads and missing:
-        msg = (
-            f"{path} does not hold the weights of timm:{model}: {len(missing)} of its names are missing ({missing[0]})"
-        )
+def _set_head(
+    net: nn.Module,
+    place: str,
+    name: str,
+    head: str | tuple[int, ...],
+    dropout: float,
+    num_classes: int,
+    shape: tuple[int, int, int],
+) -> None:
+    """Put dense layers in the place of a submodule."""
+    if isinstance(head, str):
+        msg = f"{head!r} is no head for {name}; give the units of its dense layers, such as 512-256"
         raise OptionError(msg)
-    return net, classifier
-
-
-def _is_skeleton() -> bool:
-    """Whether only shapes are wanted: a net on the meta device has no place for weights."""
-    return torch.get_default_device().type == "meta"
-
-
-def _load(net: nn.Module, path: Path, name: str, ignored: tuple[str, ...]) -> None:
-    """Load a state; its classifier may be for other classes, since it is replaced."""
-    state = {key: value for key, value in read_state(path).items() if not key.startswith(ignored)}
-    own = net.state_dict()
-    last = list(own)[-2:]
-    wrong = [key for key in state if key not in own or (own[key].shape != state[key].shape and key not in last)]
-    missing = [key for key in own if key not in state and key not in last]
-    if wrong or missing:
-        some = ", ".join([*(f"no {key}" for key in missing[:2]), *(f"a stray {key}" for key in wrong[:2])])
-        msg = f"{path} does not hold the weights of {name}: {len(missing) + len(wrong)} names or shapes differ ({some})"
-        raise OptionError(msg)
-    net.load_state_dict({key: value for key, value in state.items() if own[key].shape == value.shape}, strict=False)
-
-
-def _like(layer: nn.Module, out: int) -> nn.Module:
-    """Return a fresh last layer for other classes."""
-    if isinstance(layer, nn.Conv2d):
-        return nn.Conv2d(layer.in_channels, out, layer.kernel_size)  # type: ignore[arg-type]
-    assert isinstance(layer, nn.Linear)  # noqa: S101 - the last layer is one or the other
-    return nn.Linear(layer.in_features, out, bias=layer.bias is not None)
-
-
-def _for_channels(layer: nn.Module, in_chans: int, *, keep: bool) -> nn.Module:
-    """Return a first convolution for other channels, with the weights of `layer` adapted if they are to be kept."""
-    assert isinstance(layer, nn.Conv2d)  # noqa: S101 - every classifier of torchvision begins with one
-    new = nn.Conv2d(
-        in_chans, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,  # type: ignore[arg-type]
-        bias=layer.bias is not None,
-    )  # fmt: skip
-    if keep:
-        with torch.no_grad():
-            new.weight.copy_(_adapted(layer.weight, in_chans))
-            if new.bias is not None and layer.bias is not None:
-                new.bias.copy_(layer.bias)
-    return new
-
-
-def _adapted(weight: Tensor, in_chans: int) -> Tensor:
-    if in_chans == 1:
-        return weight.sum(1, keepdim=True)
-    own = weight.shape[1]
-    repeated = weight.repeat(1, math.ceil(in_chans / own), 1, 1)[:, :in_chans]
-    return repeated * (own / in_chans)
+    features = width_into(net, place, shape)
+    last = net.get_submodule(place)
+    if isinstance(last, nn.Linear) and features[-1] == last.in_features:
+        features = features[-1:]  # whatever stands before it, it is the last axis that goes in
+    net.set_submodule(place, nn.Sequential(make_head(head, features, num_classes, dropout=dropout)))
 
 
 def _add_biases(net: nn.Module) -> None:

@@ -14,7 +14,8 @@ from zoo.grammar import OptionError
 if TYPE_CHECKING:
     from torch import Tensor
 
-CONTAINERS = {"features", "blocks", "stages", "layers", "encoder"}  # whose children are the parts of a backbone
+# Submodules whose children are the parts of a backbone.
+CONTAINERS = {"features", "blocks", "stages", "layers", "encoder", "trunk_output"}
 
 
 class Frozen(nn.Module):
@@ -79,6 +80,9 @@ def features_of(net: nn.Module, root: str, x: Tensor, state: dict[str, Tensor] |
             net(x) if state is None else functional_call(net, state, x)
     finally:
         hook.remove()
+    if not seen:
+        msg = f"what comes into {root!r} cannot be seen: the net calls its parts one by one"
+        raise OptionError(msg)
     features: Tensor = seen[0]
     return features
 

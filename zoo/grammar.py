@@ -35,6 +35,7 @@ def split_options(text: str) -> tuple[str, dict[str, Any]]:
         OptionError: the brackets do not hold options.
     """
     name, bracket, rest = text.strip().partition("[")
+    name = name.strip()
     if not bracket:
         return name, {}
     if len(text) > LONGEST:

@@ -133,7 +133,7 @@ def _units(kind: str | Sequence[int]) -> tuple[int, ...]:
     if isinstance(kind, str) and kind in HEADS:
         return ()
     units = (kind,) if isinstance(kind, int) else kind
-    if not isinstance(units, str) and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in units):
+    if isinstance(units, tuple | list) and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in units):
         return tuple(units)
     msg = f"{kind!r} is no head; there are {', '.join(HEADS)}, and units of dense layers such as 512-256"
     raise OptionError(msg)

@@ -26,7 +26,7 @@ def mlp(
     hidden: int | tuple[int, ...],
     activation: str = "relu",
     norm: str = "none",
-    dropout: float = 0.0,
+    dropout: float | tuple[float, float] = 0.0,
 ) -> nn.Module:
     """Fully connected net: two hidden layers with ReLU.
 

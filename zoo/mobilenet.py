@@ -9,6 +9,7 @@ from torch import nn
 
 from zoo.blocks import conv_unit, deepened, scaled
 from zoo.cnn import LEAKY
+from zoo.grammar import OptionError
 from zoo.heads import with_head
 from zoo.registry import register_model
 
@@ -34,7 +35,7 @@ def separable_net(
     first_kernel: int = 3,
     activation: str = LEAKY,
     norm: str = "batch",
-    dropout: float = DROPOUT,
+    dropout: float | tuple[float, float] = DROPOUT,
 ) -> nn.Module:
     """One convolution, depthwise-separable blocks, a max-pool if wanted, and a head.
 
@@ -50,7 +51,7 @@ def separable_net(
         blocks: channels of each block.
         strides: of each block.
         dense: units of the head's first dense layer, where it has one.
-        last_kernel: side of the last depthwise kernel.
+        last_kernel: side of the last depthwise kernel, 2 or 3.
         pool: whether a 2x2 max-pool stands before the head.
         head: one of `zoo.heads.HEADS`, or units of dense layers.
         first_kernel: side of the first kernel, odd.
@@ -58,6 +59,9 @@ def separable_net(
         norm: of every layer but the last.
         dropout: rate on the map and in the head.
     """
+    if last_kernel not in {2, 3}:
+        msg = f"last_kernel={last_kernel} is not accepted; give 2 or 3"
+        raise OptionError(msg)
 
     def unit(out_chans: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1) -> nn.Module:
         return conv_unit(
@@ -112,7 +116,7 @@ def mobilenet(
     first_kernel: int = 3,
     activation: str = LEAKY,
     norm: str = "batch",
-    dropout: float = DROPOUT,
+    dropout: float | tuple[float, float] = DROPOUT,
 ) -> nn.Module:
     """MobileNet: one convolution, 8 depthwise-separable blocks with batch norm and LeakyReLU, a dense layer.
 

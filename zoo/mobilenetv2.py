@@ -86,7 +86,7 @@ def mobilenetv2(
     first_kernel: int = 3,
     activation: str = "relu6",
     norm: str = "batch",
-    dropout: float = 0.2,
+    dropout: float | tuple[float, float] = 0.2,
 ) -> nn.Module:
     """MobileNetV2: a convolution, 17 inverted residuals in 7 stages, a 1x1 convolution, global average pooling.
 

@@ -7,9 +7,7 @@ import fnmatch
 import importlib
 import importlib.metadata
 import inspect
-import sys
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 from unittest import mock
 
@@ -18,6 +16,7 @@ from torch import nn
 
 from zoo.external import LIBRARIES, MissingLibraryError, external_names, external_spec
 from zoo.grammar import split_options
+from zoo.imports import ModelImportError, import_builder
 from zoo.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -43,10 +42,6 @@ class UnknownModelError(LookupError):
 
 class DuplicateModelError(ValueError):
     """Two different models want one name."""
-
-
-class ModelImportError(ImportError):
-    """A module or attribute that was to bring a model could not be had; the message says why."""
 
 
 @overload
@@ -142,39 +137,6 @@ def load_plugins() -> Mapping[str, Exception]:
     return dict(_BROKEN_PLUGINS)
 
 
-def import_models(name: str) -> None:
-    """Import a module (`pkg.module`, or the path of a `.py` file) for the models that it registers.
-
-    Raises:
-        ModelImportError: the import failed, for whatever reason; the cause is chained.
-    """
-    _from_here()
-    try:
-        if name.endswith(".py"):
-            path = Path(name).resolve()
-            loaded = getattr(sys.modules.get(path.stem), "__file__", None)
-            if path.stem in sys.modules and (loaded is None or Path(loaded).resolve() != path):
-                msg = f"another module is named {path.stem} ({loaded}); rename the file"
-                raise ImportError(msg)
-            sys.path.insert(0, str(path.parent))
-            try:
-                importlib.import_module(path.stem)
-            finally:
-                sys.path.remove(str(path.parent))
-        else:
-            importlib.import_module(name)
-    except (Exception, SystemExit) as error:
-        first_line = str(error).partition("\n")[0]
-        msg = f"importing {name} failed: {type(error).__name__}: {first_line}"
-        raise ModelImportError(msg) from error
-
-
-def _from_here() -> None:
-    """Let modules of the current folder be imported, as `python -m` does and an installed script does not."""
-    if not {"", str(Path.cwd())} & set(sys.path):
-        sys.path.insert(0, str(Path.cwd()))
-
-
 def model_spec(name: str) -> ModelSpec:
     """Return the specification of a model: a registered name, or any `module:attribute` that builds one.
 
@@ -216,16 +178,7 @@ def _of_library(name: str) -> ModelSpec:
 
 
 def _attribute(name: str) -> ModelSpec:
-    module, _, attribute = name.partition(":")
-    import_models(module)
-    try:
-        build = getattr(sys.modules[Path(module).stem if module.endswith(".py") else module], attribute)
-    except AttributeError as error:
-        msg = f"module {module} has no attribute {attribute!r}"
-        raise ModelImportError(msg) from error
-    if not callable(build) or isinstance(build, nn.Module):  # a built net would carry its weights from run to run
-        msg = f"{name} is a {type(build).__name__}, not a function or class that builds a model"
-        raise ModelImportError(msg)
+    build = import_builder(name)
     try:
         return _spec_of(build, name)
     except ValueError as error:
@@ -271,11 +224,13 @@ def create_model(
         options: the family's own options; they win over what `width` implies.
 
     Returns:
-        A module from (N, in_chans, H, W) to (N, num_classes).
+        A module from (N, in_chans, H, W) to (N, num_classes), or (N, positions, num_classes).
 
     Raises:
         UnknownModelError: no such model.
-        TypeError: an option that the model does not take.
+        ModelImportError: `module:attribute` or a library cannot be imported.
+        OptionError: an option in brackets that the model does not take, or any option of a value that it does not.
+        TypeError: an option given by name that the model does not take.
     """
     spec = model_spec(name)
     size = (input_size, input_size) if isinstance(input_size, int) else tuple(input_size)

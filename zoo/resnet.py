@@ -54,7 +54,7 @@ def resnet(
     first_kernel: int | None = None,
     activation: str = "relu",
     norm: str = "batch",
-    dropout: float = 0.0,
+    dropout: float | tuple[float, float] = 0.0,
 ) -> nn.Module:
     """Stem of 7x7 stride 2 and max-pool, four stages of basic blocks, global average pooling, one linear layer.
 

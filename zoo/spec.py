@@ -14,7 +14,8 @@ from typing import Any, Literal, get_args
 
 from torch import nn
 
-from zoo.grammar import OptionError, join_options
+from zoo.grammar import OptionError, join_options, split_options
+from zoo.options import accepted
 
 Build = Callable[..., nn.Module]
 Knobs = Mapping[str, int | tuple[int, ...]]
@@ -23,7 +24,8 @@ Scale = Literal["width", "depth", "compound"]
 
 PLACE = ("num_classes", "in_chans", "input_size")  # what a build is told of where the model stands
 COUNT_KEEPING = {"dropout", "freeze", "weights"}  # options that leave a published count what it is
-SHARED = {"zoo.grammar", "zoo.registry", "zoo.spec"}  # what every model draws on and no result depends on
+# What every model draws on and no result depends on.
+SHARED = {"zoo.grammar", "zoo.imports", "zoo.options", "zoo.registry", "zoo.spec"}
 
 
 @dataclass(frozen=True)
@@ -114,21 +116,24 @@ class ModelSpec:
         Raises:
             OptionError: an option that the model does not take; the message holds those that it takes.
         """
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
+        base, own = split_options(self.name)
+        options = own | {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
         scale = options.get("scale", self.scale)
         rest = {name: value for name, value in options.items() if name != "scale"}
         if scale not in get_args(Scale) or (scale != self.scale and self.depth is None):
-            has = ", ".join(get_args(Scale) if self.depth else ["width"])
-            msg = f"{self.name} does not scale by {scale!r}; it takes scale={has if self.shape else 'nothing'}"
+            has = f"it takes scale={', '.join(get_args(Scale) if self.depth else ['width'])}"
+            msg = f"{base} does not scale by {scale!r}; {has if self.shape else 'it has one size'}"
             raise OptionError(msg)
         unknown = [name for name in rest if name in PLACE or (self.accepts is not None and name not in self.accepts)]
         if unknown:
             taken = [*(self.accepts or ()), *(["scale"] if self.depth else [])]
-            msg = f"{self.name} takes no option {unknown[0]!r}; it takes {', '.join(sorted(taken)) or 'none'}"
+            msg = f"{base} takes no option {unknown[0]!r}; it takes {', '.join(sorted(taken)) or 'none'}"
             raise OptionError(msg)
+        natural = self.shape(self.width or 1.0) if self.shape else {}
+        rest = {name: accepted(self.build, name, value, natural) for name, value in rest.items()}
         return replace(
             self,
-            name=join_options(self.name, options),
+            name=join_options(base, options),
             preset={**self.preset, **rest},
             scale=scale,
             published=self.published if set(rest) <= COUNT_KEEPING else None,

@@ -60,7 +60,7 @@ def squeezenet(
     first_kernel: int = 3,
     activation: str = "relu",
     norm: str = "none",
-    dropout: float = 0.5,
+    dropout: float | tuple[float, float] = 0.5,
 ) -> nn.Module:
     """SqueezeNet 1.1: a convolution, 8 fire modules with three max-pools, global average pooling.
 

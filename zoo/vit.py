@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from zoo.blocks import deepened, make_activation, scaled
+from zoo.blocks import deepened, make_activation, rate, scaled
 from zoo.registry import register_model
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def vit(
     layers: int = LAYERS,
     patch: int | None = None,
     activation: str = "gelu",
-    dropout: float = 0.0,
+    dropout: float | tuple[float, float] = 0.0,
 ) -> nn.Module:
     """Small vision transformer: patches as tokens, 6 layers of 4-head attention, a class token.
 
@@ -157,7 +157,7 @@ def vit(
     parts["positions"] = Positions(math.prod(-(-size // patch) for size in input_size), dim)
     nn.init.trunc_normal_(parts["patches"].weight, std=math.sqrt(1 / (in_chans * patch * patch)))  # type: ignore[arg-type]
     for index in range(1, layers + 1):
-        parts[f"layer{index}"] = Layer(dim, heads, mlp, activation, dropout)
+        parts[f"layer{index}"] = Layer(dim, heads, mlp, activation, rate(dropout)[1])
     parts |= {"norm": nn.LayerNorm(dim, eps=EPSILON), "first": First(), "classifier": nn.Linear(dim, num_classes)}
     nn.init.trunc_normal_(parts["classifier"].weight, std=0.02)  # type: ignore[arg-type]
     return nn.Sequential(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,8 +31,8 @@ def locate(library: str, name: str, weights: str, *, download: bool = False) -> 
     Raises:
         OptionError: there is no such file, or nothing of that name; it says what to put where.
     """
-    path = Path(weights)
-    if path.suffix or path.exists():
+    path = Path(weights).expanduser()
+    if weights != IMAGENET and (path.suffix or path.exists()):
         if path.is_file():
             return path
         msg = f"there is no file {weights}; weights are `imagenet` or a file that torch.save or safetensors wrote"
@@ -44,7 +45,7 @@ def _of_torchvision(name: str, weights: str, *, download: bool) -> Path:
     from torchvision.models import get_model_weights
 
     members = get_model_weights(name)
-    member: Any = getattr(members, "DEFAULT" if weights == IMAGENET else weights, None)
+    member: Any = members.__members__.get("DEFAULT" if weights == IMAGENET else weights)
     if member is None:
         have = ", ".join([IMAGENET, *(one.name for one in members)])
         msg = f"torchvision:{name} has no weights {weights!r}; there are {have}, or a file"
@@ -90,7 +91,7 @@ def _fetching(model: str, fetch: Any) -> Any:
         raise OptionError(msg) from error
 
 
-def read_state(path: Path) -> dict[str, Tensor]:
+def read_state(path: Path) -> OrderedDict[str, Tensor]:
     """Return the tensors of a file by name; nothing but tensors and plain containers is ever unpickled.
 
     Raises:
@@ -100,7 +101,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
-            return load_file(path)
+            return OrderedDict(load_file(path))
         state: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         msg = f"{path} cannot be read as weights: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
@@ -108,10 +109,14 @@ def read_state(path: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "model"):  # how training scripts commonly wrap it
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in state.items()
+    ):
         msg = f"{path} holds a {type(state).__name__}, not the state of a network; save net.state_dict()"
         raise OptionError(msg)
-    return {name.removeprefix("module."): value for name, value in state.items()}  # as DataParallel names them
+    named = OrderedDict((name.removeprefix("module."), value) for name, value in state.items())  # of DataParallel
+    vars(named).update(vars(state) if isinstance(state, OrderedDict) else {})  # torch's notes on versions of modules
+    return named
 
 
 def sha256_of(path: Path) -> str:

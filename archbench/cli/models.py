@@ -42,8 +42,8 @@ def list_(
     import zoo
     from archbench.catalog import models
     from archbench.errors import reason
+    from archbench.model_words import models_words
     from archbench.units import parse_count
-    from archbench.words import models_words
 
     import_plugins(imports)
     for name, why in zoo.load_plugins().items():
@@ -61,7 +61,6 @@ def show(
     width: o.Width = None,
     scale: o.Scale = None,
     head: o.Head = None,
-    weights: o.Weights = None,
     freeze: o.Freeze = None,
     input_shape: o.Input = None,
     classes: o.Classes = None,
@@ -77,21 +76,20 @@ def show(
     """
     from archbench import api
     from archbench.catalog import common_home
-    from archbench.cost.layers import layer_table
+    from archbench.cost.layers import layer_table, totals_of
     from archbench.reference import canonical, parse_head
-    from archbench.words import layer_totals
 
     import_plugins(imports)
     place: dict[str, Any] = {"input": input_shape, "classes": classes}
     if len(models) > 1:
         common = common_home(models)
         place = {"input": input_shape or common[0], "classes": classes or common[1]}
-    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "weights": weights, "freeze": freeze}
+    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "freeze": freeze}
     sized = {canonical(model): api.size(model, budget, width=width, **place, **variant) for model in models}
     tables = {name: layer_table(one) for name, one in sized.items()}
     if as_json:
         rows = [
-            {"model": sized[name], "rel_error": sized[name].rel_error, "layers": table, "totals": layer_totals(table)}
+            {"model": sized[name], "rel_error": sized[name].rel_error, "layers": table, "totals": totals_of(table)}
             for name, table in tables.items()
         ]
         print_json(rows[0] if len(rows) == 1 else rows)
@@ -108,16 +106,16 @@ def show(
 
 
 def _show_one(sized: SizedModel, layers: Sequence[Layer], budget: str | None) -> None:
+    from archbench.cost.layers import totals_of
+    from archbench.model_words import layers_words
     from archbench.units import options, shape
-    from archbench.words import layer_totals, layers_words
 
     chosen = options(sized.options)
     title = f"{sized.model} on {shape(sized.input_shape)}, {sized.classes} classes{': ' if chosen else ''}{chosen}"
     print_table(layers_words(layers), title, footer=True)
-    totals = layer_totals(layers)
-    if totals["params_keras"] != totals["params"]:
-        statistics = totals["params_keras"] - totals["params"]
-        out.print(f"Keras total {totals['params_keras']:,}: with {statistics:,} running statistics of batch norms.")
+    totals = totals_of(layers)
+    if statistics := totals.params_keras - totals.params:
+        out.print(f"Keras total {totals.params_keras:,}: with {statistics:,} running statistics of batch norms.")
     _say_uncounted(layers)
     if sized.budget is None and budget is not None:
         err.print(f"warning: {sized.model} has one size; the budget does not apply")
@@ -125,8 +123,8 @@ def _show_one(sized: SizedModel, layers: Sequence[Layer], budget: str | None) ->
 
 
 def _show_several(sized: Mapping[str, SizedModel], tables: Mapping[str, Sequence[Layer]]) -> None:
+    from archbench.model_words import side_by_side_words, totals_words
     from archbench.units import shape
-    from archbench.words import side_by_side_words, totals_words
 
     one = next(iter(sized.values()))
     print_table(side_by_side_words(tables), f"On {shape(one.input_shape)}, {one.classes} classes")
@@ -157,7 +155,6 @@ def cost(
     budget: o.Budget = None,
     scale: o.Scale = None,
     head: o.Head = None,
-    weights: o.Weights = None,
     freeze: o.Freeze = None,
     input_shape: o.Input = None,
     classes: o.Classes = None,
@@ -168,11 +165,11 @@ def cost(
     """Count parameters and MACs for one example in eval mode, by every counter."""
     from archbench import api
     from archbench.cost import measure_cost
+    from archbench.model_words import cost_words
     from archbench.reference import parse_head
-    from archbench.words import cost_words
 
     import_plugins(imports)
-    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "weights": weights, "freeze": freeze}
+    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "freeze": freeze}
     sized = [api.size(model, budget, input=input_shape, classes=classes, **variant) for model in models]
     costs = [measure_cost(one) for one in sized]
     if as_json:

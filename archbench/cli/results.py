@@ -58,7 +58,7 @@ def _stored(results: Path) -> Iterator[tuple[Path, Comparison]]:
 def datasets(data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
     """List the data sets, and which of them are there."""
     from archbench.catalog import datasets as listed
-    from archbench.words import datasets_words
+    from archbench.model_words import datasets_words
 
     rows = listed(data_root)
     if as_json:

@@ -12,6 +12,8 @@ from archbench.errors import ModelError, reason
 from archbench.units import shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor, nn
 
     from archbench.schema import SizedModel
@@ -63,6 +65,34 @@ def layer_table(sized: SizedModel) -> list[Layer]:
     except (Exception, SystemExit) as error:
         msg = f"{sized.model} does not run on {shape(sized.input_shape)}: {reason(error)}"
         raise ModelError(msg, "Give the input it was made for with --input.") from error
+
+
+@dataclass(frozen=True)
+class Totals:
+    """The sums over a layer table.
+
+    Attributes:
+        params_keras: parameters with the running statistics of batch norms, as Keras counts.
+        macs: None where nothing is counted and something cannot be.
+    """
+
+    params: int
+    trainable_params: int
+    params_keras: int
+    macs: int | None
+    activations: int
+
+
+def totals_of(layers: Sequence[Layer]) -> Totals:
+    """Return the sums over a layer table."""
+    params, macs = sum(layer.params for layer in layers), sum(layer.macs or 0 for layer in layers)
+    return Totals(
+        params=params,
+        trainable_params=sum(layer.trainable_params for layer in layers),
+        params_keras=params + sum(layer.statistics for layer in layers),
+        macs=None if not macs and any(layer.macs is None for layer in layers) else macs,
+        activations=sum(layer.activations for layer in layers),
+    )
 
 
 def _run(net: nn.Module, example: Tensor) -> list[Layer]:

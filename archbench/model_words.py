@@ -1,0 +1,149 @@
+"""Models and data sets as people read them, without anything having been run: lists, layers, costs."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+from archbench.cost.layers import totals_of
+from archbench.units import grouped, ratio, shape, short
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from archbench.catalog import ListedDataset, ListedModel
+    from archbench.cost.layers import Layer, Totals
+    from archbench.schema import Cost, SizedModel
+
+
+def layers_words(layers: Sequence[Layer]) -> pd.DataFrame:
+    """Return a layer table as people read it, with its totals in the last row.
+
+    `share` is of the parameters; which layers are trained is shown where not all are.
+    """
+    import pandas as pd
+
+    totals = totals_of(layers)
+    frozen = totals.trainable_params < totals.params
+    words = []
+    for layer in layers:
+        line = {"layer": layer.name, "kind": layer.kind, "output": shape(layer.output_shape)}
+        line["params"] = grouped(layer.params)
+        line["share"] = f"{layer.params / totals.params:.1%}" if layer.params else ""
+        if frozen:
+            line["trained"] = _trained(layer.params, layer.trainable_params)
+        line["MACs"] = "" if layer.macs is None else grouped(layer.macs)
+        line["activations"] = grouped(layer.activations) if layer.activations else ""
+        words.append(line)
+    if not words:
+        return pd.DataFrame()
+    total = dict.fromkeys(words[0], "") | {"layer": "total", "params": grouped(totals.params)}
+    total |= {"trained": grouped(totals.trainable_params)} if frozen else {}
+    total |= {"MACs": "" if totals.macs is None else grouped(totals.macs), "activations": grouped(totals.activations)}
+    return pd.DataFrame([*words, total])
+
+
+def _trained(params: int, trainable: int) -> str:
+    if params == 0:
+        return ""
+    return "yes" if trainable == params else "no" if trainable == 0 else grouped(trainable)
+
+
+TOTALS = {
+    "params": "parameters", "trainable_params": "trained", "params_keras": "Keras total", "macs": "MACs",
+    "activations": "activations",
+}  # fmt: skip
+
+
+def side_by_side_words(tables: Mapping[str, Sequence[Layer]]) -> pd.DataFrame:
+    """Return the layers of several models beside each other, in the order they run, by a model's name."""
+    import pandas as pd
+
+    rows = []
+    for row in itertools.zip_longest(*tables.values()):
+        line = {}
+        for index, (name, layer) in enumerate(zip(tables, row, strict=True)):
+            tail = " " * index  # columns have names of their own
+            line[name] = layer.name if layer else ""
+            line[f"output{tail}"] = shape(layer.output_shape) if layer else ""
+            line[f"params{tail}"] = grouped(layer.params) if layer and layer.params else ""
+            line[f"MACs{tail}"] = grouped(layer.macs) if layer and layer.macs else ""
+        rows.append(line)
+    return pd.DataFrame(rows)
+
+
+def totals_words(tables: Mapping[str, Sequence[Layer]]) -> pd.DataFrame:
+    """Return the totals of several models beside each other, with ratios to the first."""
+    import pandas as pd
+
+    totals = {name: totals_of(layers) for name, layers in tables.items()}
+    first = next(iter(totals.values()))
+
+    def word(values: Totals, key: str) -> str:
+        value, base = getattr(values, key), getattr(first, key)
+        if value is None:
+            return ""
+        return grouped(value) + (f" ({ratio(value / base)})" if values is not first and base else "")
+
+    return pd.DataFrame(
+        [{"": title, **{name: word(values, key) for name, values in totals.items()}} for key, title in TOTALS.items()]
+    )
+
+
+def models_words(rows: Sequence[ListedModel]) -> pd.DataFrame:
+    """Return the list of models as people read it."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "model": row.model, "family": row.family, "scales": "yes" if row.scalable else "fixed",
+            "input": shape(row.input), "params": "" if row.params is None else grouped(row.params),
+            "Keras total": "" if row.params_keras is None else grouped(row.params_keras),
+            "MACs": "" if row.macs is None else short(row.macs),
+            "published": "" if row.published is None else f"{grouped(row.published)} ({row.counting})",
+            "source": row.source,
+        }
+        for row in rows
+    ])  # fmt: skip
+
+
+def datasets_words(rows: Sequence[ListedDataset]) -> pd.DataFrame:
+    """Return the list of data sets as people read it."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "data set": row.dataset, "input": "" if row.input is None else shape(row.input),
+            "classes": "" if row.classes is None else str(row.classes),
+            "train / validation / test": " / ".join(map(grouped, row.images.values())) if row.images else "",
+            "what it is": row.summary,
+        }
+        for row in rows
+    ])  # fmt: skip
+
+
+def cost_words(sized: Sequence[SizedModel], costs: Sequence[Cost]) -> pd.DataFrame:
+    """Return what models cost as people read it: a row a model, each counter's own figure in its own unit."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "model": one.model,
+            "input": shape(one.input_shape),
+            "params": grouped(cost.params),
+            "trainable": grouped(cost.trainable_params),
+            "Keras total": grouped(cost.params_keras),
+            "buffers": grouped(cost.buffers),
+            "MACs": "" if cost.macs is None else grouped(cost.macs),
+            "activations": grouped(cost.activations),
+            **{
+                f"{count.counter} ({'MACs' if count.unit == 'macs' else 'FLOPs'})": "failed"
+                if count.value is None
+                else grouped(count.value)
+                for count in cost.counters
+            },
+        }
+        for one, cost in zip(sized, costs, strict=True)
+    ])  # fmt: skip
