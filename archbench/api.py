@@ -54,12 +54,12 @@ def compare(
     Raises:
         ArchbenchError: one of its children, as `archbench.errors` says.
     """
-    study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
-    for plugin in study.plugins:
+    for plugin in settings.get("plugins", ()):
         try:
             zoo.import_models(plugin)
         except zoo.ModelImportError as error:
             raise ModelError(str(error), "Mend the module, or leave it out of plugins.") from error
+    study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
     return pipeline.run(study, results_folder(study.dataset, name, out), workers=workers, report=progress)
 
 

@@ -72,7 +72,11 @@ def models(patterns: Sequence[str] = (), family: str | None = None, max_params: 
     """
     import zoo
 
-    specs = [zoo.model_spec(name) for name in sorted({n for p in patterns or ["*"] for n in zoo.list_models(p)})]
+    try:
+        names = sorted({name for pattern in patterns or ["*"] for name in zoo.list_models(pattern)})
+    except zoo.ModelImportError as error:
+        raise ModelError(str(error)) from error
+    specs = [zoo.model_spec(name) for name in names]
     specs = [spec for spec in specs if family in {None, spec.family}]
     if not specs:
         msg = f"no model matches {' '.join([*patterns, *([f'--family {family}'] if family else [])])}"

@@ -201,6 +201,17 @@ def _draw(ax: Axes, box: Box, x: float, y: float) -> None:
     ax.text(x, y - BOX_HEIGHT / 4, "   ".join(figures), fontsize=FONT_SIZE - 0.5, color="#444444", **style)
 
 
+def check_format(path: Path) -> None:
+    """Refuse a file whose suffix is none that can be drawn.
+
+    Raises:
+        InputError: it is none.
+    """
+    if path.suffix not in FORMATS:
+        msg = f"a diagram cannot be written as {path.name}"
+        raise InputError(msg, f"Name a file that ends in {', '.join(FORMATS)}.")
+
+
 def write_diagram(sized: SizedModel, name: str, path: Path | None = None) -> Path:
     """Write the diagram of a model, by default to a file of its name in the current folder.
 
@@ -211,10 +222,8 @@ def write_diagram(sized: SizedModel, name: str, path: Path | None = None) -> Pat
     """
     from archbench.figures import save
 
-    path = path or Path(re.sub(r"[^\w.@=,-]+", "_", name).strip("_") + ".svg")
-    if path.suffix not in FORMATS:
-        msg = f"a diagram cannot be written as {path.name}"
-        raise InputError(msg, f"Name a file that ends in {', '.join(FORMATS)}.")
+    path = path or Path(re.sub(r"[^\w.@=,-]+", "_", name).strip("._") + ".svg")
+    check_format(path)
     title = f"{name} on {shape(sized.input_shape)}, {sized.classes} classes: {grouped(sized.params)} parameters"
     figure = diagram(layer_graph(sized), title)
     return write_file(path, lambda file: save(figure, file))

@@ -20,6 +20,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">")
 DODGE = 7.0  # points between families that have the same size
 WIDEST = 28.0  # points that all of them take
 LABEL_SIZE = 9.0  # points
+LONGEST_LABEL = 30  # letters; longer names end in dots
 LABEL_GAP = 1.3  # least distance of two labels, in their own height
 COLUMNS = 4  # panels side by side in the figure of curves
 
@@ -66,7 +67,7 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             xs, ys, yerr=half, color=color, marker=marker, markersize=7, linewidth=1.5, elinewidth=1.2, capsize=3,
             transform=aside,
         )  # fmt: skip
-        ends.append((str(model), xs[-1], ys[-1], color))
+        ends.append((_short(str(model)), xs[-1], ys[-1], color))
     for (model, group), color in zip(without, colors[len(groups) :], strict=True):
         mean = group["test_accuracy"].mean()
         ax.axhline(mean, color=color, linestyle="--", linewidth=1.2)
@@ -75,8 +76,8 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.update_datalim([(x, y) for _, group in groups for x, y in _reach(group)])
     ax.margins(x=0.1)
     ax.autoscale_view()
-    _parameter_ticks(ax)
     _label_ends(ax, ends)
+    _parameter_ticks(ax)
     return ax
 
 
@@ -101,6 +102,9 @@ def curves(
         palette=_colors(len(models)), style_order=["validation", "train"],
         errorbar=("pi", 100), linewidth=1.3, ax=ax,
     )  # fmt: skip
+    if len(epochs) and epochs["epoch"].max() == 1:  # one point makes no line
+        for line in ax.get_lines():
+            line.set_marker("o")
     for text in legend.get_texts() if (legend := ax.get_legend()) else ():
         text.set_parse_math(False)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -153,7 +157,9 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
         for ax in axes.flat:
             ax.set_visible(ax.has_data())
         if budgets:
-            shared = figure.legend(handles, names, loc="outside right upper", fontsize=8, frameon=False)
+            shared = figure.legend(
+                handles, [_short(name) for name in names], loc="outside right upper", fontsize=8, frameon=False
+            )
             for text in shared.get_texts():
                 text.set_parse_math(False)
         return figure
@@ -245,7 +251,11 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None
     low, high = ax.get_xlim()
     longest = max(len(name) for name, *_ in ends) * 0.7 * LABEL_SIZE  # points: a letter is 0.7 of its size
     width = box.width * points_per_pixel
-    ax.set_xlim(low, high * (high / low) ** (longest / max(width - longest, 1)))
+    ax.set_xlim(low, high * (high / low) ** (longest / max(width - longest, width / 3)))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
 
 
 def _spread(wanted: Sequence[float], bottom: float, top: float) -> list[float]:

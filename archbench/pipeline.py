@@ -124,7 +124,7 @@ def _costs(plan: Plan, stored: Mapping[str, Record], report: Report) -> dict[str
         detail = ""
         try:
             costs[key] = known.get(key) or measure_cost(sized)
-        except ModelError as error:
+        except (InputError, ModelError) as error:  # weights of another model are seen first when it is built
             detail = str(error)
         report(Progress("count", label(sized.model, sized.budget), done, len(plan.sized), detail, finished=True))
     return costs

@@ -50,12 +50,16 @@ def with_options(references: Sequence[str], wanted: Mapping[str, Any]) -> tuple[
     Raises:
         InputError: none of the models takes an option, or one that is sized cannot be scaled as asked.
     """
-    options = {name: value for name, value in wanted.items() if value is not None}
+    options = {name: _read(name, value) for name, value in wanted.items() if value is not None}
     added, taken = [], set()
     for reference in references:
         model, target = parse_reference(reference)
         name, own = zoo.split_options(model)
-        new = {key: value for key, value in options.items() if key not in own and _takes(name, key)}
+        new = {
+            key: value
+            for key, value in options.items()
+            if key not in own and _takes(name, key, options.get("scale"), alone=len(references) == 1)
+        }
         taken |= set(new) | (set(own) & set(options))
         full = zoo.join_options(name, own | new)
         added.append(full if target is None else f"{full}@{compact(target)}")
@@ -65,26 +69,37 @@ def with_options(references: Sequence[str], wanted: Mapping[str, Any]) -> tuple[
     return tuple(added)
 
 
-def _takes(name: str, option: str) -> bool:
+def _read(name: str, value: Any) -> Any:
+    """Return an option's value from the text of a command line."""
+    if name == "head" and isinstance(value, str):
+        return parse_head(value)
+    if name == "freeze" and isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _takes(name: str, option: str, scale: Any = None, *, alone: bool = False) -> bool:
     try:
         spec = find_spec(name)
     except ModelError:
+        if alone:
+            raise
         return False  # it cannot be had, which is told in its own place
-    if option == "scale" and spec.scalable and spec.depth is None:
+    if option == "scale" and spec.scalable and spec.depth is None and scale != "width":
         msg = f"{name} has no depth to scale by"
         raise InputError(msg, f"Leave {name} out, or scale the others alone, as in 'resnet18[scale=depth]'.")
     if option == "scale":
         return spec.depth is not None
-    return spec.accepts is not None and option in spec.accepts
+    return option in spec.accepts if spec.accepts is not None else alone
 
 
-def heads_on(trunks: Sequence[str], heads: str | Sequence[str]) -> list[str]:
+def heads_on(trunks: Sequence[str], heads: str | Sequence[Any]) -> list[str]:
     """Return a reference for every head on every trunk.
 
     Raises:
         InputError: a head without a trunk or the other way round, or a trunk that takes no head.
     """
-    kinds = [kind.strip() for kind in heads.split(",")] if isinstance(heads, str) else list(heads)
+    kinds: list[Any] = [kind.strip() for kind in heads.split(",")] if isinstance(heads, str) else list(heads)
     kinds = [kind for kind in kinds if kind]
     if bool(trunks) != bool(kinds):
         msg = "heads are compared on a trunk" if kinds else "a trunk is compared with several heads"
@@ -93,12 +108,12 @@ def heads_on(trunks: Sequence[str], heads: str | Sequence[str]) -> list[str]:
     for trunk in trunks:
         model, target = parse_reference(trunk)
         name, own = zoo.split_options(model)
-        if not _takes(name, "head"):
+        if not _takes(name, "head", alone=True):
             msg = f"{name} takes no head"
             takers = [known for known in zoo.list_models() if "head" in (zoo.model_spec(known).accepts or ())]
             raise InputError(msg, f"Trunks that do: {', '.join(takers)}.")
         for kind in kinds:
-            full = zoo.join_options(name, own | {"head": parse_head(kind)})
+            full = zoo.join_options(name, own | {"head": _read("head", kind)})
             references.append(full if target is None else f"{full}@{compact(target)}")
     return references
 
@@ -110,9 +125,9 @@ def parse_head(text: str) -> str | tuple[int, ...]:
         InputError: units that are not whole numbers.
     """
     parts = text.replace("-", ",").split(",")
-    if not text[:1].isdigit():
+    if text[:1] not in "0123456789":
         return text
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if not text.isascii() or not all(part.strip().isdigit() and int(part) > 0 for part in parts):
         msg = f"{text!r} is no head"
         raise InputError(msg, "Give a name, such as gap, or the units of dense layers: 1024,512,256.")
     return tuple(int(part) for part in parts)

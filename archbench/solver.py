@@ -55,7 +55,7 @@ TRIED = 5  # knobs that are tried, those of the smallest steps, beside the fines
 DEEPEST = 8.0  # multiples of a family's own depth: ResNet-152 has six times the blocks of ResNet-18
 ALPHA, BETA = 1.2, 1.1  # depth and width of compound scaling (arXiv:1905.11946), images left as they are
 PHI = 40.0  # the bounds of its coefficient: widths from 1/45 to 45 times the own
-STRETCHES = (0.1, 0.2, 0.34, 0.5, 1.0, math.inf)  # how far proportions give way, step by step
+STRETCHES = (0.1, 0.2, 0.34, 0.5, 1.0, 2.0, 4.0, 10.0, math.inf)  # how far proportions give way, step by step
 CLOSE_ENOUGH = 0.2  # of the tolerance: proportions give way no further
 
 

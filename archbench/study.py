@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 
 from archbench.environment import resolve_devices, usable_cores
 from archbench.errors import InputError
-from archbench.reference import heads_on, parse_head, parse_reference, with_options
+from archbench.reference import canonical, heads_on, parse_reference, with_options
 from archbench.schema import Recipe, Study
 from archbench.units import grouped, parse_count, parse_counts, parse_seeds, shape_of
 
@@ -103,15 +103,14 @@ def make_study(
     )
     devices = resolve_devices(device)
     trunks = (trunk,) if isinstance(trunk, str) else tuple(trunk)
-    references = with_options(
-        [*models, *heads_on(trunks, heads)],
-        {
-            "scale": scale,
-            "weights": None if weights is None else str(weights),
-            "freeze": int(str(freeze)) if str(freeze).isdigit() else freeze,
-            "head": parse_head(head) if isinstance(head, str) else head and tuple(head),
-        },
-    )
+    variant = {
+        "scale": scale,
+        "weights": None if weights is None else str(weights),
+        "freeze": freeze,
+        "head": tuple(head) if head is not None and not isinstance(head, str) else head,
+    }
+    named = [*models, *heads_on(trunks, heads)]
+    references = with_options(named, variant)
     return Study(
         models=references,
         budgets=targets,
@@ -126,9 +125,19 @@ def make_study(
         device=devices[-1],
         timing_devices=devices,
         threads=_whole("threads", threads, 1, max(usable_cores(), 1)),
-        baseline=None if baseline is None else parse_reference(baseline)[0],
+        baseline=None if baseline is None else _baseline(baseline, named, references),
         plugins=tuple(plugins),
     )
+
+
+def _baseline(text: str, named: Sequence[str], references: Sequence[str]) -> str:
+    """Return the compared model that a baseline names, as it was written or as its options made it."""
+    models = {canonical(given): parse_reference(full)[0] for given, full in zip(named, references, strict=True)}
+    model, target = parse_reference(text)
+    if target is not None and canonical(text) not in {*models, *references}:
+        msg = f"the baseline {text!r} is not among the compared models"
+        raise InputError(msg, f"Name one of {', '.join(sorted(models.values()))}.")
+    return models.get(canonical(text), models.get(model, model))
 
 
 def results_folder(dataset: str, name: str | None = None, out: str | Path | None = None) -> Path:

@@ -60,7 +60,7 @@ def train(
     labels = {split: tensor.to(device) for split, tensor in dataset.labels.items()}
     prepare = preparer(dataset, device)
     k = top_k(len(dataset.classes))
-    if hasattr(net, "fit"):
+    if getattr(net, "learns_by_fit", False):
         return _fit(net, prepare, images, labels, recipe, k, on_epoch)
     features = None if recipe.augment else _features(net, prepare, images, recipe.precision)
     trained: nn.Module = net
@@ -128,7 +128,8 @@ def _fit(
     )
     epoch = Epoch(1, train, validation, fitted - start, time.perf_counter() - fitted)
     on_epoch(epoch)
-    return Training((epoch,), k, test, time.perf_counter() - start, None, _weights_sha256(net))
+    diverged = 1 if None in {train.loss, validation.loss, test.loss} else None
+    return Training((epoch,), k, test, time.perf_counter() - start, diverged, _weights_sha256(net))
 
 
 def _features(

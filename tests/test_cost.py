@@ -136,3 +136,30 @@ def test_a_counter_that_fails_is_a_missing_figure_with_its_reason(own_registry):
 def test_a_model_that_does_not_run_says_so(own_registry):
     with pytest.raises(ModelError, match="given does not run on 1x8x8: RuntimeError"):
         measure_cost(sized_as(nn.Linear(3, 4), (1, 8, 8)))
+
+
+class Attending(nn.Module):
+    """Attention whose output projection is used and never called, as torch's own does."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Linear(64, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.inside(x.flatten(2))
+        return self.out(self.attention(x, x, x)[0]).mean(1)
+
+
+def test_parameters_of_what_is_never_called_are_in_the_table(own_registry):
+    sized = sized_as(Attending(), (4, 8, 8))
+    layers = layer_table(sized)
+    assert sum(layer.params for layer in layers) == sized.params
+    assert next(layer.params for layer in layers if layer.name == "attention.out_proj") == 8 * 8 + 8
+
+
+def test_attention_is_counted_product_by_product(own_registry):
+    # 4 tokens of 8: inside, three projections and the one out, queries by keys and their mixture, the last layer.
+    expected = 4 * 64 * 8 + 4 * 4 * 8 * 8 + 2 * 4 * 4 * 8 + 4 * 8 * 3
+    assert measure_cost(sized_as(Attending(), (4, 8, 8))).macs == expected

@@ -1,6 +1,6 @@
 """Baselines without gradient descent, by scikit-learn: a linear support vector machine and nearest neighbours.
 
-Their modules have `fit(images, labels)`, and answer batches as networks do; `timed_unfitted` says
+Their modules say `learns_by_fit`, have `fit(images, labels)`, and answer batches as networks do; `timed_unfitted` says
 that their speed can be measured without it.
 """
 
@@ -25,6 +25,7 @@ UNSEEN = -1e4
 class LinearSVM(nn.Module):
     """A linear support vector machine for each class against the rest (Fan et al. 2008, LIBLINEAR)."""
 
+    learns_by_fit = True
     timed_unfitted = True  # what it learned does not change its speed
 
     def __init__(self, features: int, num_classes: int, c: float) -> None:
@@ -60,6 +61,7 @@ class LinearSVM(nn.Module):
 class NearestNeighbours(nn.Module):
     """The labels of the nearest training images (Cover and Hart 1967), by Euclidean distance of their pixels."""
 
+    learns_by_fit = True
     images: Tensor
     labels: Tensor
 

@@ -56,8 +56,8 @@ class ModelSpec:
     Attributes:
         depth: maps a multiple of the family's own depth to the integer options that `build` takes, where it has any.
         scale: how the family meets a budget: by its `width`, by its `depth`, or by both at once (`compound`).
-        by_gradient: whether it learns by gradient descent; else its module has a method `fit(images, labels)`, which
-            takes float (N, C, H, W) and int64 (N,), and learns in that one call.
+        by_gradient: whether it learns by gradient descent; else its module says `learns_by_fit = True` and has a
+            method `fit(images, labels)`, which takes float (N, C, H, W) and int64 (N,), and learns in that one call.
         requires: the extra of archbench that the model needs installed; empty where it needs none.
     """
 

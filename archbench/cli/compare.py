@@ -113,12 +113,17 @@ def train(
     debug: o.Debug = False,
 ) -> None:
     """Train one model once and show its epochs; the result is kept in results/train-<data set>."""
+    from archbench.errors import InputError
+    from archbench.reference import parse_reference
     from archbench.study import make_study, results_folder
     from archbench.units import parse_count
 
     folder = results_folder(dataset, name, out_folder)
     if name is None and out_folder is None:
         folder = folder.with_name(f"train-{folder.name}")  # a comparison's figures are not replaced by one model's
+    if budget is not None and parse_reference(model)[1] is not None:
+        msg = f"{model} has a budget of its own beside --budget"
+        raise InputError(msg, "Give one of the two.")
     budgets = [] if budget is None else [parse_count(budget)]
     study = make_study(
         [model], budgets, seeds=[seed], scale=scale, head=head, weights=weights, freeze=freeze, input=shown_as,

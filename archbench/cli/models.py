@@ -77,15 +77,16 @@ def show(
     from archbench import api
     from archbench.catalog import common_home
     from archbench.cost.layers import layer_table, totals_of
-    from archbench.reference import canonical, parse_head
+    from archbench.reference import canonical, with_options
 
     import_plugins(imports)
     place: dict[str, Any] = {"input": input_shape, "classes": classes}
+    models = [canonical(model) for model in with_options(models, {"scale": scale, "head": head, "freeze": freeze})]
+    _check_shown(models, out_file)
     if len(models) > 1:
         common = common_home(models)
         place = {"input": input_shape or common[0], "classes": classes or common[1]}
-    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "freeze": freeze}
-    sized = {canonical(model): api.size(model, budget, width=width, **place, **variant) for model in models}
+    sized = {model: api.size(model, budget, width=width, **place) for model in models}
     tables = {name: layer_table(one) for name, one in sized.items()}
     if as_json:
         rows = [
@@ -103,6 +104,20 @@ def show(
         for name, one in sized.items():
             path = write_diagram(one, name, out_file if len(sized) == 1 else None)
             (err if as_json else out).print(f"Written: {path}")
+
+
+def _check_shown(models: Sequence[str], out_file: Path | None) -> None:
+    from archbench.diagram import check_format
+    from archbench.errors import InputError
+
+    if len(set(models)) < len(models):
+        msg = f"a model is named twice: {', '.join(models)}"
+        raise InputError(msg, "Name each model once.")
+    if out_file is not None and len(models) > 1:
+        msg = f"{len(models)} diagrams do not go into one file"
+        raise InputError(msg, "Leave --out out: each goes to a file of its model's name.")
+    if out_file is not None:
+        check_format(out_file)
 
 
 def _show_one(sized: SizedModel, layers: Sequence[Layer], budget: str | None) -> None:
@@ -166,11 +181,11 @@ def cost(
     from archbench import api
     from archbench.cost import measure_cost
     from archbench.model_words import cost_words
-    from archbench.reference import parse_head
+    from archbench.reference import with_options
 
     import_plugins(imports)
-    variant: dict[str, Any] = {"scale": scale, "head": head and parse_head(head), "freeze": freeze}
-    sized = [api.size(model, budget, input=input_shape, classes=classes, **variant) for model in models]
+    models = list(with_options(models, {"scale": scale, "head": head, "freeze": freeze}))
+    sized = [api.size(model, budget, input=input_shape, classes=classes) for model in models]
     costs = [measure_cost(one) for one in sized]
     if as_json:
         rows = [

@@ -11,6 +11,7 @@ import copy
 import importlib.metadata
 import time
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +21,7 @@ from archbench.errors import reason
 from archbench.schema import Cost, Count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -90,6 +91,19 @@ def measure_cost(sized: SizedModel) -> Cost:
     )
 
 
+@contextmanager
+def _slow_attention() -> Iterator[None]:
+    """Within: torch's attention runs product by product; its fast path is one operation that no counter sees into."""
+    from torch.backends import mha
+
+    before = mha.get_fastpath_enabled()
+    mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        mha.set_fastpath_enabled(before)
+
+
 def _run(counter: Counter, net: nn.Module, example: Tensor) -> Count:
     try:
         version = importlib.metadata.version(counter.package)
@@ -102,7 +116,7 @@ def _run(counter: Counter, net: nn.Module, example: Tensor) -> Count:
     try:
         # A counter patches and traces what it is given; the copy keeps that from the others. What it has to say of
         # itself goes into the record, not onto the user's screen.
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _slow_attention():
             warnings.simplefilter("ignore")
             value, unknown = counter.count(copy.deepcopy(net), example)
     except Exception as problem:  # noqa: BLE001 - a counter that fails on a model is a figure that is missing

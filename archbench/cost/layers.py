@@ -73,7 +73,7 @@ class Totals:
 
     Attributes:
         params_keras: parameters with the running statistics of batch norms, as Keras counts.
-        macs: None where nothing is counted and something cannot be.
+        macs: of the layers that have a closed form; None where nothing is counted and something cannot be.
     """
 
     params: int
@@ -124,7 +124,22 @@ def _run(net: nn.Module, example: Tensor) -> list[Layer]:
     finally:
         for hook in hooks:
             hook.remove()
-    return layers
+    return layers + _uncalled(net, seen)
+
+
+def _uncalled(net: nn.Module, seen: set[int]) -> list[Layer]:
+    """Return a row for every module whose parameters another one uses without calling it, as attention may do."""
+    rows = []
+    for name, module in net.named_modules():
+        own = [p for p in module.parameters(recurse=False) if id(p) not in seen]
+        kept = [b for key, b in module.named_buffers(recurse=False) if key in STATISTICS and id(b) not in seen]
+        seen.update(id(tensor) for tensor in [*own, *kept])
+        params, trainable = (sum(p.numel() for p in some) for some in (own, [p for p in own if p.requires_grad]))
+        statistics = sum(b.numel() for b in kept)
+        if params or statistics:
+            kind = type(module).__name__
+            rows.append(Layer(name or kind, kind, (), params, trainable, statistics, None, 0))
+    return rows
 
 
 def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tuple[int | None, bool]:
@@ -145,6 +160,6 @@ def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tupl
         return output.numel() * module.in_features, True
     if hasattr(module, "macs"):
         return int(module.macs(*inputs)), False  # type: ignore[operator]
-    if hasattr(module, "fit"):  # it computes outside of torch
+    if getattr(module, "learns_by_fit", False):  # it computes outside of torch
         return None, False
     return (0 if next(module.children(), None) is None else None), False

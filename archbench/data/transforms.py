@@ -56,7 +56,7 @@ def preparer(dataset: Dataset, device: str = "cpu") -> Callable[[Tensor], Tensor
         batch = normalise(rgb_to_grayscale(images) if to_gray else images)
         if batch.shape[2:] != (*sides,):
             batch = resize(batch, sides, antialias=True)
-        return batch.expand(-1, channels, -1, -1)
+        return batch.expand(-1, channels, -1, -1).contiguous()
 
     return prepare
 

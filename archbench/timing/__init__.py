@@ -105,8 +105,8 @@ def _step(
 
     torch.manual_seed(0)
     net = resident(build_model(sized), device, sized.input_shape).train(mode == "train")
-    if fit is not None and hasattr(net, "fit") and not getattr(net, "timed_unfitted", False):
-        fit(net)
+    if fit is not None and getattr(net, "learns_by_fit", False) and not getattr(net, "timed_unfitted", False):
+        fit(net.cpu())
         net = net.to(device)
     batch = images.to(device)
     if mode == "infer":
