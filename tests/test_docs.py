@@ -135,14 +135,14 @@ def test_the_readmes_files_and_links_are_there():
 
 
 def test_the_readmes_table_is_the_reference_results():
-    reference = (ROOT / "results/reference/xeon-2core/digits/overhead.md").read_text(encoding="utf-8")
+    reference = (ROOT / "results/reference/epyc-2core/digits/overhead.md").read_text(encoding="utf-8")
     table = "\n".join(line for line in reference.splitlines() if line.startswith("|"))
     assert table.count("mobilenet") == 3
     assert table in README
 
 
 def test_reference_results_give_their_tables_again(tmp_path):
-    folder = ROOT / "results/reference/xeon-2core/digits"
+    folder = ROOT / "results/reference/epyc-2core/digits"
     for file in archbench.load(folder).write_tables(tmp_path):
         if file.suffix == ".csv":
             pd.testing.assert_frame_equal(pd.read_csv(file), pd.read_csv(folder / file.name), rtol=1e-9)
