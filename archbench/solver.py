@@ -217,6 +217,9 @@ def _refine(polynomial: Polynomial, natural: Sequence[int], budget: Budget) -> l
         best = np.flatnonzero(allowed)[order[0]]
         if error[best] <= budget.tolerance * CLOSE_ENOUGH:
             break
+    if stretch.max(axis=0)[best] > STRETCHES[-2]:  # beyond all steps, the least stretched that is close enough
+        far = np.where(error <= max(error.min(), budget.tolerance * CLOSE_ENOUGH), stretch.max(axis=0), math.inf)
+        best = np.argmin(far)
     return [int(knob) for knob in knobs[:, best]]
 
 

@@ -95,6 +95,13 @@ def test_depth_alone_is_solved_for_where_every_width_is_fixed():
     assert abs(sized.params - 300_000) == min(abs(count - 300_000) for count in counts)
 
 
+def test_a_knob_is_stretched_no_further_than_the_budget_needs():
+    sized = size_model("mlp", Budget(20_000), (3, 32, 32), 10)
+    # Of a first layer of 6 units and one of 5, both within a fifth of a percent, the former is nearer to its second's.
+    assert sized.options["hidden"][0] == 6
+    assert abs(sized.rel_error) <= 0.002
+
+
 def test_knobs_that_are_given_are_kept_and_the_others_solved_for():
     sized = size_model("cnn[dense=64]", Budget(100_000), (1, 28, 28), 10)
     assert sized.options["dense"] == 64
