@@ -14,7 +14,7 @@ from archbench.cost.layers import layer_table
 from archbench.errors import InputError, ModelError
 from archbench.pipeline import load
 from archbench.plan import silent
-from archbench.reference import parse_reference, with_options
+from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget
 from archbench.study import make_study, results_folder
 from archbench.units import compact, parse_count, shape_of
@@ -93,9 +93,7 @@ def size(
     if own is not None and (budget is not None or width is not None):
         msg = f"{model}@{compact(own)} has a budget of its own beside {'--width' if budget is None else '--budget'}"
         raise InputError(msg, "Give one of the two.")
-    if own is not None and not find_spec(model).scalable:
-        msg = f"{model} has one size: it cannot be sized to {compact(own)}"
-        raise InputError(msg, f"Leave @{compact(own)} out; `archbench list` shows what scales.")
+    refuse_budget(model, own)
     budget = own if budget is None else budget
     shape, outputs = home(find_spec(model))
     if input is not None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from archbench.budget import size_model
+from archbench.budget import build_model, size_model
 from archbench.building import fetch_weights, find_spec
 from archbench.data import load_dataset
 from archbench.environment import capture, device_name
 from archbench.errors import InputError, ModelError
-from archbench.reference import parse_reference
+from archbench.reference import parse_reference, refuse_budget
 from archbench.schema import Budget, Cell, Progress, SizedModel, Study
 from archbench.units import compact
 
@@ -60,6 +60,8 @@ def make_plan(study: Study, report: Report = silent) -> Plan:
         try:
             sized = size_model(model, budget, dataset.input_shape, len(dataset.classes))
             problem = _too_large(sized, study, environment)
+            if "weights" in sized.options and problem is None:
+                build_model(sized)  # a file of another model is told before anything is run
         except ModelError as error:
             problem = str(error)
         detail = problem or ""
@@ -93,9 +95,8 @@ def _wanted(study: Study) -> list[tuple[str, Budget | None]]:
         model, own = parse_reference(reference)
         problem = find_spec_or_problem(model)
         scalable = problem is not None or find_spec(model).scalable
-        if own is not None and not scalable:
-            msg = f"{model} has one size: it cannot be sized to {compact(own)}"
-            raise InputError(msg, f"Leave @{compact(own)} out; `archbench list` shows what scales.")
+        if problem is None:
+            refuse_budget(model, own)
         if problem is None and study.download:
             fetch_weights(model)
         targets = [own] if own is not None else study.budgets if scalable else []

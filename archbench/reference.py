@@ -34,6 +34,17 @@ def parse_reference(text: str) -> tuple[str, int | None]:
         raise InputError(str(error), QUOTE) from error
 
 
+def refuse_budget(model: str, target: int | None) -> None:
+    """Refuse a budget of its own for a model of one size.
+
+    Raises:
+        InputError: it has one.
+    """
+    if target is not None and not find_spec(model).scalable:
+        msg = f"{model} has one size: it cannot be sized to {compact(target)}"
+        raise InputError(msg, f"Leave @{compact(target)} out; `archbench list` shows what scales.")
+
+
 def canonical(text: str) -> str:
     """Return a reference in its one spelling, its budget included."""
     model, target = parse_reference(text)

@@ -51,6 +51,7 @@ def train(
         on_epoch: is told of each epoch as it ends.
     """
     import torch
+    from torch import nn
     from torch.nn.functional import cross_entropy
 
     _seed(recipe.seed, 0)
@@ -65,7 +66,8 @@ def train(
     features = None if recipe.augment else _features(net, prepare, images, recipe.precision)
     trained: nn.Module = net
     if features is not None:
-        trained, images, prepare = net.head, features, lambda kept: kept  # type: ignore[assignment]
+        # Some nets flatten what their head gives.
+        trained, images, prepare = nn.Sequential(net.head, nn.Flatten()), features, lambda kept: kept  # type: ignore[arg-type]
     optimizer = make_optimizer(net, recipe)
     batches = _batch_bounds(len(labels["train"]), recipe.batch_size)
     scheduler = _schedule(optimizer, recipe, len(batches))
@@ -152,8 +154,7 @@ def _features(
         except OptionError:  # its head is no one module
             return None
         wanted = sum(len(tensor) for tensor in images.values()) * probe[0].numel() * probe.element_size()
-        heads = net.head(probe)
-        if wanted > MOST_CACHED or heads.shape != (logits := net(few)).shape or not torch.equal(heads, logits):
+        if wanted > MOST_CACHED or not torch.equal(net.head(probe).flatten(1), net(few)):
             return None
         return {
             split: torch.cat([net.features(prepare(batch)) for batch in tensor.split(EVALUATION_BATCH)])

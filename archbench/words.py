@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
+from archbench.reference import parse_reference
 from archbench.schema import Budget
 from archbench.tables import DEVICES, MODES, name_of
 from archbench.units import compact, grouped, micros, number, options, percent, ratio, short, with_interval
@@ -123,8 +124,9 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
         f"{name_of([record])}, {timing.mode} on {timing.device}: {doubt}"
         for record in records for timing in record.timings if (doubt := stats.instability(timing))
     })  # fmt: skip
+    baseline = next(iter(table["baseline"].dropna()), "the baseline")
     lines = [
-        f"# Time overhead against {next(iter(table['baseline'].dropna()), 'the baseline').partition('@')[0]}",
+        f"# Time overhead against {parse_reference(baseline)[0]}",
         "",
         overhead_words(table).to_markdown(index=False, disable_numparse=True),
         "",

@@ -470,6 +470,19 @@ def test_mistakes_in_models_are_told_in_one_line(monkeypatch, capsys, words, mes
     assert "Traceback" not in err
 
 
+def test_weights_of_another_model_are_told_before_anything_runs(monkeypatch, capsys, tmp_path):
+    import torch
+
+    torch.save({"a": torch.zeros(1)}, tmp_path / "w.pt")
+    code, _, err = invoke(
+        monkeypatch, capsys, "compare", "torchvision:resnet18", "mlp@3k", "--weights", tmp_path / "w.pt",
+        "--out", tmp_path / "o",
+    )  # fmt: skip
+    assert code == 2
+    assert "does not hold the weights of torchvision:resnet18" in err
+    assert not (tmp_path / "o").exists()
+
+
 def test_show_has_shares_and_both_countings(monkeypatch, capsys):
     code, out, _ = invoke(monkeypatch, capsys, "show", "fer_mobilenet")
     assert code == 0

@@ -259,7 +259,7 @@ def frozen(freeze="backbone", dropout=0.0):
     """Build a small frozen net: a backbone with a batch norm and a dropout that are not to act, and a head."""
     from collections import OrderedDict
 
-    from zoo.frozen import freeze as frozen_net
+    from zoo.frozen import frozen as frozen_net
 
     backbone = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten())
     head = nn.Sequential(nn.Dropout(dropout), nn.Linear(4 * 36, 2))
@@ -304,6 +304,20 @@ def test_features_that_change_are_not_cached(stripes, build, recipe):
     assert not train(build, stripes, recipe).cached_features
 
 
+def test_a_head_whose_map_is_flattened_is_cached(stripes):
+    class Flattened(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.backbone, self.head = nn.Conv2d(1, 4, 3), nn.Sequential(nn.Conv2d(4, 2, 1), nn.AdaptiveAvgPool2d(1))
+
+        def forward(self, x):
+            return self.head(self.backbone(x)).flatten(1)
+
+    from zoo.frozen import frozen as frozen_net
+
+    assert train(lambda: frozen_net(Flattened(), "head", "backbone"), stripes, RECIPE).cached_features
+
+
 def test_a_net_whose_head_is_not_the_last_is_not_cached(stripes):
     class After(nn.Module):
         def __init__(self):
@@ -313,9 +327,9 @@ def test_a_net_whose_head_is_not_the_last_is_not_cached(stripes):
         def forward(self, x):
             return self.head(self.backbone(x)) * 2
 
-    from zoo.frozen import freeze
+    from zoo.frozen import frozen as frozen_net
 
-    assert not train(lambda: freeze(After(), "head", "backbone"), stripes, RECIPE).cached_features
+    assert not train(lambda: frozen_net(After(), "head", "backbone"), stripes, RECIPE).cached_features
 
 
 def test_a_model_that_learns_by_fit_has_one_epoch(stripes):

@@ -76,7 +76,7 @@ def test_groups_divide_the_channels(channels):
     assert groups == 1 or channels // groups >= 4
 
 
-def test_group_norm_of_64_channels_has_the_papers_least_loss():
+def test_groups_are_the_papers_32_where_each_has_4_channels():
     assert make_norm("group", 128).num_groups == 32
     assert make_norm("group", 64).num_groups == 16
 

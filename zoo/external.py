@@ -15,7 +15,7 @@ from functools import lru_cache
 import torch
 from torch import nn
 
-from zoo.frozen import freeze, width_into
+from zoo.frozen import frozen, width_into
 from zoo.grammar import OptionError
 from zoo.heads import make_head
 from zoo.libraries import IMAGENET_CLASSES, IMAGENET_SHAPE, timm_net, torchvision_net
@@ -103,15 +103,48 @@ class Builder:
         input_size: tuple[int, int],
         weights: str | None = None,
         freeze: str | int = "none",
-        head: tuple[int, ...] | None = None,
+        head: str | tuple[int, ...] | None = None,
         dropout: float = 0.0,
         conv_bias: bool = False,
     ) -> nn.Module:
-        """Build it; see `build_external` for the options."""
-        return build_external(
-            self.library, self.model, num_classes, in_chans, input_size,
-            weights=weights, frozen=freeze, head=head, dropout=dropout, conv_bias=conv_bias,
-        )  # fmt: skip
+        """Build it.
+
+        Args:
+            num_classes: outputs.
+            in_chans: input channels.
+            input_size: (H, W).
+            weights: `imagenet`, or a file; None for random ones. The classifier is always fresh.
+            freeze: `none`, `backbone`, or how many of the first parts take no gradient.
+            head: units of dense layers that replace all that follows the pooled features; None for the library's own.
+            dropout: rate before the last layer of such a head.
+            conv_bias: whether every convolution has a bias, as in Keras' ResNets: more parameters, the same function,
+                since a batch norm follows.
+
+        Raises:
+            OptionError: an option's value is not accepted, or the weights are not there or not this model's.
+            MissingLibraryError: the library is not installed.
+        """
+        external_names(self.library)  # says how to install what is missing
+        path = None if weights in {None, "none"} else locate(self.library, self.model, str(weights))
+        make = torchvision_net if self.library == "torchvision" else timm_net
+        net, classifiers = make(self.model, num_classes, in_chans, input_size, path)
+        if conv_bias:
+            _add_biases(net)
+        name, classifier = f"{self.library}:{self.model}", classifiers[0]
+        if len(classifiers) > 1 and (head is not None or freeze != "none"):
+            msg = f"{name} has {len(classifiers)} last layers; freeze and head are for models with one"
+            raise OptionError(msg)
+        if head is not None:
+            # timm's heads pool in ways of their own: there only the last layer goes.
+            place = classifier.partition(".")[0] if self.library == "torchvision" else classifier
+            _set_head(net, place, name, head, dropout, num_classes, (in_chans, *input_size))
+        elif dropout:
+            msg = f"dropout={dropout} belongs to a head of dense layers on {name}; give head=() for one layer"
+            raise OptionError(msg)
+        net = frozen(net.train(), classifier.partition(".")[0], freeze)
+        if path is not None:
+            net.weights_sha256 = sha256_of(path)  # type: ignore[assignment]
+        return net
 
     def fetch(self, weights: str) -> None:
         """Fetch weights that are not on this machine.
@@ -120,61 +153,6 @@ class Builder:
             OptionError: there are none of that name, or they cannot be fetched.
         """
         locate(self.library, self.model, weights, download=True)
-
-
-def build_external(
-    library: str,
-    model: str,
-    num_classes: int,
-    in_chans: int,
-    input_size: tuple[int, int],
-    *,
-    weights: str | None = None,
-    frozen: str | int = "none",
-    head: str | tuple[int, ...] | None = None,
-    dropout: float = 0.0,
-    conv_bias: bool = False,
-) -> nn.Module:
-    """Build a library's model.
-
-    Args:
-        library: `torchvision` or `timm`.
-        model: its name there.
-        num_classes: outputs.
-        in_chans: input channels.
-        input_size: (H, W).
-        weights: `imagenet`, or a file; None for random ones. The classifier is always fresh.
-        frozen: `none`, `backbone`, or how many of the first parts take no gradient.
-        head: units of dense layers that replace all that follows the pooled features; None for the library's own head.
-        dropout: rate before the last layer of such a head.
-        conv_bias: whether every convolution has a bias, as in Keras' ResNets: more parameters before the same function,
-            since a batch norm follows.
-
-    Raises:
-        OptionError: an option's value is not accepted, or the weights are not there or not this model's.
-        MissingLibraryError: the library is not installed.
-    """
-    external_names(library)  # says how to install what is missing
-    path = None if weights in {None, "none"} else locate(library, model, str(weights))
-    make = torchvision_net if library == "torchvision" else timm_net
-    net, classifiers = make(model, num_classes, in_chans, input_size, path)
-    if conv_bias:
-        _add_biases(net)
-    name, classifier = f"{library}:{model}", classifiers[0]
-    if len(classifiers) > 1 and (head is not None or frozen != "none"):
-        msg = f"{name} has {len(classifiers)} last layers; freeze and head are for models with one"
-        raise OptionError(msg)
-    if head is not None:
-        # timm's heads pool in ways of their own: there only the last layer goes.
-        place = classifier.partition(".")[0] if library == "torchvision" else classifier
-        _set_head(net, place, name, head, dropout, num_classes, (in_chans, *input_size))
-    elif dropout:
-        msg = f"dropout={dropout} belongs to a head of dense layers on {name}; give head=() for one layer"
-        raise OptionError(msg)
-    net = freeze(net.train(), classifier.partition(".")[0], frozen)
-    if path is not None:
-        net.weights_sha256 = sha256_of(path)  # type: ignore[assignment]
-    return net
 
 
 def _set_head(

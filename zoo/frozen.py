@@ -10,6 +10,7 @@ from torch import nn
 from torch.func import functional_call
 
 from zoo.grammar import OptionError
+from zoo.heads import shapes_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,10 +94,9 @@ class _SeenError(Exception):
 
 def width_into(net: nn.Module, root: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape, without the batch, of what comes into `root` for images of `shape`: nothing is computed."""
-    state = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    skeleton = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     with torch.no_grad():
-        return tuple(features_of(net.eval(), root, torch.empty(1, *shape, device="meta"), skeleton).shape[1:])
+        images = torch.empty(1, *shape, device="meta")
+        return tuple(features_of(net.eval(), root, images, shapes_of(net)).shape[1:])
 
 
 def parts_of(net: nn.Module, root: str) -> list[str]:
@@ -113,7 +113,7 @@ def parts_of(net: nn.Module, root: str) -> list[str]:
     return parts
 
 
-def freeze(net: nn.Module, root: str, what: str | int) -> nn.Module:
+def frozen(net: nn.Module, root: str, what: str | int) -> nn.Module:
     """Return the net with `what` of it frozen: `none`, `backbone`, or its first so many parts.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -121,12 +122,16 @@ def _through(module: nn.Module, x: Tensor) -> Tensor:
         return x
     if isinstance(module, SHAPE_KEEPING):  # slow on the meta device, and of no account
         return x
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    skeleton = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     training = module.training
-    output: Tensor = functional_call(module.eval(), skeleton, x)
+    output: Tensor = functional_call(module.eval(), shapes_of(module), x)
     module.train(training)
     return output
+
+
+def shapes_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return a module's parameters and buffers as shapes alone, to be called with `torch.func.functional_call`."""
+    state = itertools.chain(module.named_parameters(), module.named_buffers())
+    return {name: torch.empty_like(tensor, device="meta") for name, tensor in state}
 
 
 def _units(kind: str | Sequence[int]) -> tuple[int, ...]:

@@ -97,7 +97,7 @@ def show(
     elif len(tables) == 1:
         _show_one(next(iter(sized.values())), next(iter(tables.values())), budget)
     else:
-        _show_several(sized, tables)
+        _show_several(sized, tables, budget)
     if graph or out_file is not None:
         from archbench.diagram import write_diagram
 
@@ -132,12 +132,10 @@ def _show_one(sized: SizedModel, layers: Sequence[Layer], budget: str | None) ->
     if statistics := totals.params_keras - totals.params:
         out.print(f"Keras total {totals.params_keras:,}: with {statistics:,} running statistics of batch norms.")
     _say_uncounted(layers)
-    if sized.budget is None and budget is not None:
-        err.print(f"warning: {sized.model} has one size; the budget does not apply")
-    _say_budget(sized)
+    _say_budget(sized, budget)
 
 
-def _show_several(sized: Mapping[str, SizedModel], tables: Mapping[str, Sequence[Layer]]) -> None:
+def _show_several(sized: Mapping[str, SizedModel], tables: Mapping[str, Sequence[Layer]], budget: str | None) -> None:
     from archbench.model_words import side_by_side_words, totals_words
     from archbench.units import shape
 
@@ -147,7 +145,7 @@ def _show_several(sized: Mapping[str, SizedModel], tables: Mapping[str, Sequence
     print_table(totals_words(tables), "In all, and in ratio to the first")
     for model, layers in tables.items():
         _say_uncounted(layers, f" of {model}")
-        _say_budget(sized[model])
+        _say_budget(sized[model], budget)
 
 
 def _say_uncounted(layers: Sequence[Layer], of: str = "") -> None:
@@ -156,9 +154,11 @@ def _say_uncounted(layers: Sequence[Layer], of: str = "") -> None:
         out.print(f"Not counted in MACs{of}: {', '.join(missed)} (no closed form); `archbench cost` asks the counters.")
 
 
-def _say_budget(sized: SizedModel) -> None:
+def _say_budget(sized: SizedModel, asked: str | None) -> None:
     from archbench.units import grouped, percent
 
+    if sized.budget is None and asked is not None:
+        err.print(f"warning: {sized.model} has one size; the budget does not apply")
     if sized.budget is not None:
         out.print(f"{sized.model}: budget {grouped(sized.budget.target)}, off by {percent(sized.rel_error)}.")
         if not sized.within_budget:
