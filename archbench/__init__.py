@@ -13,15 +13,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archbench.api import compare, cost_of, layers_of, load, size
+    from archbench.api import compare, cost_of, layers_of, load, reproduce, size, tune
     from archbench.comparison import Comparison
-    from archbench.data import load_dataset, register_dataset
+    from archbench.data import Parts, load_dataset, register_dataset
     from archbench.errors import ArchbenchError
     from zoo import create_model, list_models, model_spec, register_model
 
 _HOMES = {
     "ArchbenchError": "archbench.errors",
     "Comparison": "archbench.comparison",
+    "Parts": "archbench.data",
     "compare": "archbench.api",
     "cost_of": "archbench.api",
     "create_model": "zoo",
@@ -32,12 +33,15 @@ _HOMES = {
     "model_spec": "zoo",
     "register_dataset": "archbench.data",
     "register_model": "zoo",
+    "reproduce": "archbench.api",
     "size": "archbench.api",
+    "tune": "archbench.api",
 }
 
 __all__ = [
     "ArchbenchError",
     "Comparison",
+    "Parts",
     "compare",
     "cost_of",
     "create_model",
@@ -48,7 +52,9 @@ __all__ = [
     "model_spec",
     "register_dataset",
     "register_model",
+    "reproduce",
     "size",
+    "tune",
 ]
 
 

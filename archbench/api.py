@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zoo
@@ -20,12 +21,13 @@ from archbench.study import make_study, results_folder
 from archbench.units import compact, parse_count, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from archbench.comparison import Comparison
     from archbench.cost.layers import Layer
+    from archbench.reproduction import Reproduction
     from archbench.schema import Cost, Progress, SizedModel
+    from archbench.tuning import Tuning
 
 
 def compare(
@@ -54,13 +56,83 @@ def compare(
     Raises:
         ArchbenchError: one of its children, as `archbench.errors` says.
     """
-    for plugin in settings.get("plugins", ()):
+    _import(settings.get("plugins", ()))
+    study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
+    return pipeline.run(study, results_folder(study.dataset, name, out), workers=workers, report=progress)
+
+
+def _import(plugins: Sequence[str]) -> None:
+    for plugin in plugins:
         try:
             zoo.import_models(plugin)
         except zoo.ModelImportError as error:
             raise ModelError(str(error), "Mend the module, or leave it out of plugins.") from error
-    study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
-    return pipeline.run(study, results_folder(study.dataset, name, out), workers=workers, report=progress)
+
+
+def reproduce(
+    study: str | Path,
+    scale: str = "quick",
+    *,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] = silent,
+    **place: Any,
+) -> Reproduction:
+    """Run a published comparison, or a study file of one's own, and set what was measured beside what was published.
+
+    Args:
+        study: a name of `archbench studies`, or a path that ends in .toml.
+        scale: `quick` or `full`.
+        out: the results folder; by default results/<study>-<scale>, or results/<study> for the full scale.
+        workers: as for `compare`.
+        progress: is told of the progress.
+        place: what the file leaves to the machine: `data_root`, `download`, `dataset`, `seeds`, `device`, `threads`.
+
+    Raises:
+        ArchbenchError: one of its children, as `archbench.errors` says.
+    """
+    from archbench.described import run_described
+    from archbench.study_file import find_study, folder_of, read_study, study_of
+
+    path = Path(study) if str(study).endswith(".toml") else find_study(str(study))
+    file = read_study(path)
+    _import(file.plugins)
+    asked = study_of(file, scale, name=path.stem, **place)
+    return run_described(file, asked, Path(out) if out else folder_of(asked), workers=workers, report=progress)
+
+
+def tune(
+    models: Sequence[str] | str,
+    trials: int = 20,
+    search: Mapping[str, str | Sequence[Any]] | None = None,
+    *,
+    out: str | Path | None = None,
+    workers: int | None = None,
+    progress: Callable[[Progress], None] = silent,
+    **settings: Any,
+) -> Tuning:
+    """Search each model's settings with the same number of trials, on the validation split alone; compare what wins.
+
+    Args:
+        models: as for `compare`.
+        trials: of every model.
+        search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.tuning.default_space`.
+        out: the results folder; by default results/tune-<data set>.
+        workers: as for `compare`.
+        progress: is told of the progress.
+        settings: as for `compare`, `budgets` among them.
+
+    Raises:
+        ArchbenchError: one of its children, as `archbench.errors` says.
+    """
+    from archbench import tuning
+
+    _import(settings.get("plugins", ()))
+    study = make_study([models] if isinstance(models, str) else models, **settings)
+    folder = results_folder(study.dataset)
+    space = tuning.parse_space(search) if search else None
+    out = Path(out) if out else folder.with_name(f"tune-{folder.name}")
+    return tuning.tune(study, out, trials, space, workers=workers, report=progress)
 
 
 def size(
@@ -112,4 +184,4 @@ def layers_of(model: str, budget: str | int | None = None, **settings: Any) -> l
     return layer_table(size(model, budget, **settings))
 
 
-__all__ = ["compare", "cost_of", "layers_of", "load", "size"]
+__all__ = ["compare", "cost_of", "layers_of", "load", "reproduce", "size", "tune"]

@@ -138,9 +138,10 @@ def datasets(root: str | Path | None = None) -> list[ListedDataset]:
     """Return every data set, and whether its files are under the data root."""
     rows = []
     for source in sources().values():
-        name = source.name + (":PATH" if source.takes_argument else "")
-        images, problem, remedy = None, None, None
-        if not source.takes_argument:
+        name = source.form
+        problem, remedy = None, None
+        images = dict(zip(SPLITS, source.counts, strict=True)) if source.counts else None
+        if not source.takes_argument and images is None:
             try:
                 labels = load_dataset(source.name, root).labels
                 images = {split: len(labels[split]) for split in SPLITS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +12,11 @@ from archbench.errors import InputError
 from archbench.files import write_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from archbench.schema import Record, Study
 
@@ -117,8 +121,28 @@ class Comparison:
         drawn = (("scatter.png", scatter), ("scatter.svg", scatter), ("curves.png", curves))
         return [
             write_file(self._to(folder, name), lambda p, figure=figure: figures.save(figure, p))  # type: ignore[misc]
-            for name, figure in drawn
+            for name, figure in (*drawn, *self._first_layers())
         ]
+
+    def _first_layers(self) -> Iterator[tuple[str, Figure]]:
+        """Yield a figure of the first layer of every model and case, where weights were kept: of its first seed."""
+        from archbench.execute import WEIGHTS_FOLDER, weights_file
+        from archbench.plan import label
+        from archbench.weight_figures import first_weights, weights_figure
+        from zoo.weights import read_state
+
+        drawn = set()
+        for record in self.records:
+            cell = record.cell
+            name = label(cell.model, cell.budget, cell.case)
+            file = weights_file(self.folder / WEIGHTS_FOLDER, cell)
+            if name in drawn or cell.sized is None or not file.is_file():
+                continue
+            drawn.add(name)
+            weights = first_weights(read_state(file), cell.sized.input_shape)
+            if weights is not None:
+                slug = re.sub(r"[^\w.=-]+", "_", name).strip("_")
+                yield f"{WEIGHTS_FOLDER}/{slug}.png", weights_figure(name, weights)
 
     def _to(self, folder: str | Path | None, name: str) -> Path:
         return Path(folder or self.folder) / name

@@ -40,15 +40,15 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     ax = ax or _new_axes()
     done = _distinct(frame)
-    groups = [(model, group) for model, group in done.groupby("model", sort=False) if (group["params"] > 0).all()]
-    without = [(model, group) for model, group in done.groupby("model", sort=False) if (group["params"] == 0).any()]
+    groups = [(name, group) for name, group in done.groupby("series", sort=False) if (group["params"] > 0).all()]
+    without = [(name, group) for name, group in done.groupby("series", sort=False) if (group["params"] == 0).any()]
     dodge = min(DODGE, WIDEST / max(1, len(groups)))
     ax.set_xscale("log")
     ax.set(xlabel="parameters", ylabel="test accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     ends = []
-    colors = _colors(len(groups) + len(without))
-    for index, ((model, group), color) in enumerate(zip(groups, colors, strict=False)):
+    palette = colors(len(groups) + len(without))
+    for index, ((name, group), color) in enumerate(zip(groups, palette, strict=False)):
         marker = MARKERS[index % len(MARKERS)]
         aside = offset_copy(
             ax.transData, ax.get_figure(root=True), x=dodge * (index - (len(groups) - 1) / 2), units="points"
@@ -67,11 +67,11 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             xs, ys, yerr=half, color=color, marker=marker, markersize=7, linewidth=1.5, elinewidth=1.2, capsize=3,
             transform=aside,
         )  # fmt: skip
-        ends.append((_short(str(model)), xs[-1], ys[-1], color))
-    for (model, group), color in zip(without, colors[len(groups) :], strict=True):
+        ends.append((_short(str(name)), xs[-1], ys[-1], color))
+    for (name, group), color in zip(without, palette[len(groups) :], strict=True):
         mean = group["test_accuracy"].mean()
         ax.axhline(mean, color=color, linestyle="--", linewidth=1.2)
-        ends.append((f"{model}, no parameters", done["params"].max() or 1, mean, color))
+        ends.append((f"{name}, no parameters", done["params"].max() or 1, mean, color))
     # Shifted artists do not tell the axes how far they reach.
     ax.update_datalim([(x, y) for _, group in groups for x, y in _reach(group)])
     ax.margins(x=0.1)
@@ -96,10 +96,11 @@ def curves(
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
     ax = ax or _new_axes()
-    models = list(models or epochs["model"].unique())
+    epochs = _named(epochs)
+    models = list(models or epochs["series"].unique())
     sns.lineplot(
-        epochs, x="epoch", y=metric, hue="model", style="split", hue_order=models,
-        palette=_colors(len(models)), style_order=["validation", "train"],
+        epochs, x="epoch", y=metric, hue="series", style="split", hue_order=models,
+        palette=colors(len(models)), style_order=["validation", "train"],
         errorbar=("pi", 100), linewidth=1.3, ax=ax,
     )  # fmt: skip
     if len(epochs) and epochs["epoch"].max() == 1:  # one point makes no line
@@ -115,12 +116,12 @@ def curves(
 
 def scatter_figure(frame: pd.DataFrame) -> Figure:
     """Return the scatter as a figure of its own, with a caption that says what it shows."""
-    with _style():
+    with styled():
         figure = new_figure(7.0, 4.6)
         ax = scatter(frame, figure.add_subplot())
         done = _distinct(frame)
         lost = int((frame["status"] != "done").sum())
-        runs = done.groupby(["model", "params"]).size()
+        runs = done.groupby(["series", "params"]).size()
         data = ", ".join(frame["dataset"].unique()) if len(frame) else ""
         interval = "one run a point, so no interval"
         if len(runs) and runs.max() > 1:
@@ -128,6 +129,8 @@ def scatter_figure(frame: pd.DataFrame) -> Figure:
             interval = f"mean of {seeds} seeds ± 95 % t-interval"
         caption = f"{data}; {interval}"
         title = caption + (f"; {lost} of {len(frame)} runs failed or diverged" if lost else "")
+        found = dict.fromkeys(text for texts in frame["warnings"].dropna() for text in texts.split("; "))
+        title = "\n".join([title, *(f"warning: {text}" for text in found)])
         ax.set_title(title, fontsize=9, parse_math=False)
         return figure
 
@@ -138,8 +141,9 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
         last = epochs.groupby("model")["epoch"].transform("max")
         epochs = epochs[(last > 1) | (last.max() == 1)]
     budgets = list(epochs["budget"].drop_duplicates().sort_values())
-    models = list(epochs["model"].unique())
-    with _style():
+    epochs = _named(epochs)
+    models = list(epochs["series"].unique())
+    with styled():
         rows = 2 * max(1, -(-len(budgets) // COLUMNS))
         columns = max(1, min(len(budgets), COLUMNS))
         figure = new_figure(3.2 * columns + 1.6, 2.3 * rows)
@@ -167,7 +171,7 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the path's suffix; the same figure gives the same bytes."""
-    with _style():
+    with styled():
         figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 
@@ -178,7 +182,8 @@ def _missing(budget: Any) -> bool:
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def styled() -> Iterator[None]:
+    """Within: figures look as archbench's do."""
     import matplotlib as mpl
     import seaborn as sns
 
@@ -201,10 +206,22 @@ def _new_axes() -> Axes:
 
 def _distinct(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the runs that are done, each network and seed once: two budgets may come to the same size."""
-    return frame[frame["status"] == "done"].drop_duplicates(["model", "params", "seed"])
+    return _named(frame[frame["status"] == "done"]).drop_duplicates(["series", "params", "seed"])
 
 
-def _colors(count: int) -> list[Any]:
+def _named(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with what tells its lines apart as `series`: the model, the case, or both."""
+    if "series" in frame:  # named as a part of the whole
+        return frame
+    if not frame["case"].any():
+        return frame.assign(series=frame["model"])
+    if len(set(frame["model"])) == 1:
+        return frame.assign(series=frame["case"])
+    return frame.assign(series=frame["model"] + ", " + frame["case"])
+
+
+def colors(count: int) -> list[Any]:
+    """Return so many colours that colour-blind people tell apart."""
     import seaborn as sns
 
     return list(sns.color_palette("colorblind", count))

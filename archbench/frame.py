@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
+from archbench.data import SPLITS
+from archbench.data.preprocess import steps_text
 from archbench.schema import SPLITS_OF_AN_EPOCH
 from archbench.units import options, shape
 
@@ -16,12 +18,23 @@ if TYPE_CHECKING:
     from archbench.schema import Metrics, Record
 
 INTEGERS = (
-    "budget", "params", "classes", "seed", "batch_size", "epochs", "epochs_done", "k", "trainable_params", "buffers",
-    "macs", "flops", "activations", "diverged_epoch", "test_images",
+    "budget", "params", "classes", "seed", "batch_size", "epochs", "epochs_done", "k", "trainable_params",
+    "params_keras", "buffers", "macs", "flops", "activations", "diverged_epoch", "train_images", "validation_images",
+    "test_images", "limit",
 )  # fmt: skip
 
 
-EMPTY = ("model", "budget", "params", "seed", "status", "dataset", "test_accuracy")  # columns where nothing was run
+EMPTY = (
+    "model",
+    "case",
+    "budget",
+    "params",
+    "seed",
+    "status",
+    "dataset",
+    "test_accuracy",
+    "warnings",
+)  # columns where nothing was run
 
 
 def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
@@ -50,14 +63,22 @@ def _row(record: Record) -> dict[str, Any]:
         "params": sized.params if sized else None,
         "rel_error": sized.rel_error if sized else None,
         "seed": recipe.seed,
+        "case": cell.case,
         "status": record.status,
         "options": options(sized.options) if sized else None,
         "dataset": cell.dataset,
+        "preprocess": steps_text(cell.view.preprocess),
+        "split": "/".join(map(str, cell.view.split)) if cell.view.split else None,
+        "split_seed": cell.view.split_seed,
+        "limit": cell.view.limit,
+        "only": ", ".join(cell.view.only) or None,
+        "exclude": "+".join(cell.view.exclude) or None,
         "input": shape(sized.input_shape) if sized else None,
         "classes": sized.classes if sized else None,
     }
     row |= {
         "trainable_params": cost and cost.trainable_params,
+        "params_keras": cost and cost.params_keras,
         "buffers": cost and cost.buffers,
         "macs": cost and cost.macs,
         "flops": cost and cost.macs and 2 * cost.macs,
@@ -89,7 +110,12 @@ def _row(record: Record) -> dict[str, Any]:
         "epochs": recipe.epochs,
         "weight_decay": recipe.weight_decay,
         "label_smoothing": recipe.label_smoothing,
+        "momentum": recipe.momentum if recipe.optimizer == "sgd" else None,
+        "lr_decay": recipe.lr_decay if recipe.schedule == "exponential" else None,
+        "l2": recipe.l2,
         "augment": "+".join(recipe.augment),
+        "scaling": recipe.scaling,
+        "position_loss": recipe.position_loss if last is not None and last.train.positions else None,
         "precision": recipe.precision,
         "device": cell.device,
         "threads": cell.threads,
@@ -101,6 +127,8 @@ def _row(record: Record) -> dict[str, Any]:
         "archbench": environment.archbench,
         "commit": environment.commit,
         "dirty": environment.dirty,
+        **{f"{split}_images": count for split, count in zip(SPLITS, cell.images, strict=True)},
+        "warnings": "; ".join(cell.warnings) or None,
         "finished_at": record.finished_at,
         "key": cell.key,
     }
@@ -108,23 +136,34 @@ def _row(record: Record) -> dict[str, Any]:
 
 
 def _metrics(split: str, metrics: Metrics | None) -> dict[str, float | None]:
-    values = (metrics.loss, metrics.top1, metrics.topk) if metrics else (None, None, None)
-    return {f"{split}_{name}": value for name, value in zip(("loss", "accuracy", "topk"), values, strict=True)}
+    return {f"{split}_{name}": value for name, value in values_of(metrics).items()}
+
+
+def values_of(metrics: Metrics | None) -> dict[str, float | None]:
+    """Return metrics by column name; where an image has several labels, also by position and for whole words."""
+    if metrics is None:
+        return dict.fromkeys(("loss", "accuracy", "topk"))
+    values = {"loss": metrics.loss, "accuracy": metrics.top1, "topk": metrics.topk}
+    if metrics.positions:
+        values |= {f"accuracy_{place}": value for place, value in enumerate(metrics.positions, start=1)}
+        values |= {"word": metrics.word}
+    return values
 
 
 def epochs_frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Return a row a run, epoch and split: `model`, `budget`, `seed`, `epoch`, `split`, `loss`, `accuracy`, `topk`."""
+    """Return a row a run, epoch and split: what was run, `epoch`, `split`, `loss`, `accuracy`, `topk`, ..."""
     import pandas as pd
 
-    columns = ["model", "budget", "seed", "epoch", "split", "loss", "accuracy", "topk"]
+    columns = ["key", "model", "case", "budget", "seed", "epoch", "split", "loss", "accuracy", "topk"]
     rows = [
-        (
-            record.cell.model, record.cell.budget.target if record.cell.budget else None, record.cell.recipe.seed,
-            epoch.epoch, split, metrics.loss, metrics.top1, metrics.topk,
-        )
+        {
+            "key": record.cell.key, "model": record.cell.model, "case": record.cell.case,
+            "budget": record.cell.budget.target if record.cell.budget else None, "seed": record.cell.recipe.seed,
+            "epoch": epoch.epoch, "split": split, **values_of(metrics),
+        }
         for record in records if record.training
         for epoch in record.training.epochs
         for split in SPLITS_OF_AN_EPOCH
         for metrics in [getattr(epoch, split)]
     ]  # fmt: skip
-    return pd.DataFrame(rows, columns=columns).astype({"budget": "Int64"})
+    return pd.DataFrame(rows, columns=None if rows else columns).astype({"budget": "Int64"})

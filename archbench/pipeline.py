@@ -6,6 +6,7 @@ one exception: a ratio needs both models side by side, so a new model has all of
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,24 +14,27 @@ from typing import TYPE_CHECKING
 from archbench.building import find_spec
 from archbench.comparison import Comparison
 from archbench.cost import measure_cost
-from archbench.data import find_source
+from archbench.data import parse_dataset
 from archbench.data.transforms import preparer
 from archbench.environment import usable_cores
 from archbench.errors import InputError, Interrupted, ModelError, StoreError
+from archbench.execute import WEIGHTS_FOLDER
 from archbench.execute.local import Event, run_here, run_in_workers
 from archbench.plan import Plan, label, make_plan, silent
 from archbench.schema import SETTLED, Cell, Cost, Outcome, Progress, Record, Study
 from archbench.store import FILE_NAME, Store, now
 from archbench.timing import Protocol, modes_of, time_models
-from archbench.timing.sessions import by_session, fits, side_by_side
+from archbench.timing.sessions import Stepping, by_session, fits, side_by_side, stepping
+from archbench.units import number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from torch import nn
+    from torch import Tensor, nn
 
     from archbench.data import Dataset
-    from archbench.plan import Report
+    from archbench.plan import Datasets, Report
+    from archbench.schema import Device, SizedModel
 
 LOG_NAME = "workers.log"
 
@@ -57,24 +61,49 @@ def run(
         InputError, DataError, OutputError, StoreError: before anything is trained.
         Interrupted: on Ctrl-C; what was finished is kept.
     """
+    _check_workers(workers)
+    plan = make_plan(study, report)
+    with Store(folder, create=True) as store:
+        store.add_study(study, {cell.key: cell.case for cell in plan.cells})
+        _do(plan, store, workers, report, protocol or Protocol())
+        return load(folder)
+
+
+def train_trials(
+    study: Study, folder: Path, *, workers: int | None = None, report: Report = silent, datasets: Datasets | None = None
+) -> dict[str, Record]:
+    """Train every cell of a study without a look at the test split or the clock; return the records by case.
+
+    The study does not become the folder's own; its runs are kept in the store all the same.
+    """
+    _check_workers(workers)
+    plan = make_plan(study, report, tested=False, datasets=datasets)
+    with Store(folder, create=True) as store:
+        _do(plan, store, workers, report)
+        stored = store.records(cell.key for cell in plan.cells)
+        return {cell.case: stored[cell.key] for cell in plan.cells if cell.key in stored}
+
+
+def _check_workers(workers: int | None) -> None:
     if workers is not None and workers < 0:
         msg = f"workers: {workers} is not accepted"
         raise InputError(msg, "Give a whole number from 0; 0 trains in this process.")
-    plan = make_plan(study, report)
-    with Store(folder, create=True) as store:
-        store.add_study(study, [cell.key for cell in plan.cells])
-        stored = store.records(cell.key for cell in plan.cells)
-        # A divergence comes back each time; a failure may have been the machine's and is tried again.
-        todo = [c for c in plan.cells if c.key not in stored or stored[c.key].status not in SETTLED]
-        try:
-            costs = _costs(plan, stored, report)
-            _timings(plan, stored, store, protocol or Protocol(), report)
-            _train(plan, todo, costs, store, workers, report)
-        except KeyboardInterrupt:
-            kept = len([r for r in store.records(c.key for c in plan.cells).values() if r.status == "done"])
-            msg = f"stopped: {kept} of {len(plan.cells)} runs are finished and kept in {folder}"
-            raise Interrupted(msg, "The same command goes on from there.") from None
-        return load(folder)
+
+
+def _do(plan: Plan, store: Store, workers: int | None, report: Report, protocol: Protocol | None = None) -> None:
+    """Do what of a plan is not done yet; without a protocol nothing is timed."""
+    stored = store.records(cell.key for cell in plan.cells)
+    # A divergence comes back each time; a failure may have been the machine's and is tried again.
+    todo = [c for c in plan.cells if c.key not in stored or stored[c.key].status not in SETTLED]
+    try:
+        costs = _costs(plan, stored, report)
+        if protocol is not None:
+            _timings(plan, stored, store, protocol, report)
+        _train(plan, todo, costs, store, workers, report)
+    except KeyboardInterrupt:
+        kept = len([r for r in store.records(c.key for c in plan.cells).values() if r.status == "done"])
+        msg = f"stopped: {kept} of {len(plan.cells)} runs are finished and kept in {store.folder}"
+        raise Interrupted(msg, "The same command goes on from there.") from None
 
 
 def load(folder: str | Path) -> Comparison:
@@ -86,8 +115,11 @@ def load(folder: str | Path) -> Comparison:
     folder = Path(folder)
     with Store(folder) as store:
         last = store.last_study()
-        study, keys = last if last is not None else (Study(()), list(store.records()))
-        records = store.records(keys).values()
+        study, cells = (
+            last if last is not None else (Study(()), {key: r.cell.case for key, r in store.records().items()})
+        )
+        # A run that was made for another study stands under this one's case.
+        records = [replace(r, cell=replace(r.cell, case=cells[key])) for key, r in store.records(cells).items()]
         timings = side_by_side(store.timings(), records)
         joined = tuple(replace(r, timings=timings.get(r.cell.key, ())) for r in records)
         return Comparison(study, joined, folder, store.damaged)
@@ -131,38 +163,59 @@ def _costs(plan: Plan, stored: Mapping[str, Record], report: Report) -> dict[str
 
 
 def _timings(plan: Plan, stored: Mapping[str, Record], store: Store, protocol: Protocol, report: Report) -> None:
-    """Time all models of the plan in one session a device, unless a stored session has all that are known to work."""
-    study = plan.study
+    """Time all models that step alike in one session a device, unless a stored one has all that are known to work."""
+    groups: dict[Stepping, list[Cell]] = {}
+    for cell in plan.cells:
+        if cell.sized is not None and cell.problem is None:
+            groups.setdefault(stepping(cell.recipe), []).append(cell)
     broken = {r.cell.sized.key for r in stored.values() if r.cell.sized is not None and r.status == "failed"}
-    for device in study.timing_devices:
-        needed = {(key, mode) for key, sized in plan.sized.items() if key not in broken for mode in modes_of(sized)}
-        fitting = [
-            t for t in store.timings() if t.device == device and fits(t, study.recipe, study.threads, plan.environment)
-        ]
-        sessions = by_session(fitting).values()
-        if any(needed <= {(t.sized_key, t.mode) for t in session} for session in sessions):
-            continue
-        images = plan.dataset.images["train"]
-        repeats = -(-study.recipe.batch_size // len(images))
-        batch = preparer(plan.dataset)(images.repeat(repeats, 1, 1, 1)[: study.recipe.batch_size])
-
-        def on_round(done: int, total: int, device: str = device) -> None:
-            report(Progress("time", f"{len(plan.sized)} models on {device}", done, total, finished=done == total))
-
-        def on_problem(problem: str, device: str = device) -> None:
-            report(Progress("time", f"{len(plan.sized)} models on {device}", 0, 1, problem))
-
-        timings = time_models(
-            list(plan.sized.values()), batch, study.recipe, device, study.threads, plan.environment,
-            protocol=protocol, fit=_fitter(plan.dataset), on_round=on_round, on_problem=on_problem,
-        )  # fmt: skip
-        store.add_timings(timings)
+    for device, group in itertools.product(plan.study.timing_devices, groups.values()):
+        _time_group(plan, group, broken, device, store, protocol, report)
 
 
-def _fitter(dataset: Dataset) -> Callable[[nn.Module], None]:
-    """Return the function that teaches a model which learns by `fit` all of the training images."""
+def _time_group(
+    plan: Plan,
+    cells: Sequence[Cell],
+    broken: Collection[str],
+    device: Device,
+    store: Store,
+    protocol: Protocol,
+    report: Report,
+) -> None:
+    recipe, threads = cells[0].recipe, plan.study.threads
+    models = {cell.sized.key: cell.sized for cell in cells if cell.sized is not None}
+    needed = {(key, mode) for key, sized in models.items() if key not in broken for mode in modes_of(sized)}
+    fitting = [t for t in store.timings() if t.device == device and fits(t, recipe, threads, plan.environment)]
+    if any(needed <= {(t.sized_key, t.mode) for t in session} for session in by_session(fitting).values()):
+        return
+    datasets = {dataset.input_shape: dataset for dataset in map(plan.dataset_of, cells)}
+    what = f"{number(len(models), 'model')} on {device}"
 
-    def fit(net: nn.Module) -> None:
+    def on_round(done: int, total: int) -> None:
+        report(Progress("time", what, done, total, finished=done == total))
+
+    def on_problem(problem: str) -> None:
+        report(Progress("time", what, 0, 1, problem))
+
+    timings = time_models(
+        list(models.values()), {shape: _batch(dataset, recipe.batch_size) for shape, dataset in datasets.items()},
+        recipe, device, threads, plan.environment,
+        protocol=protocol, fit=_fitter(datasets), on_round=on_round, on_problem=on_problem,
+    )  # fmt: skip
+    store.add_timings(timings)
+
+
+def _batch(dataset: Dataset, batch_size: int) -> Tensor:
+    """Return a batch as a network sees it, images repeated where there are fewer."""
+    images = dataset.images["train"][:batch_size]
+    return preparer(dataset)(images.repeat(-(-batch_size // len(images)), 1, 1, 1)[:batch_size])
+
+
+def _fitter(datasets: Mapping[tuple[int, int, int], Dataset]) -> Callable[[SizedModel, nn.Module], None]:
+    """Return the function that teaches a model which learns by `fit` all of the training images of its shape."""
+
+    def fit(sized: SizedModel, net: nn.Module) -> None:
+        dataset = datasets[sized.input_shape]
         net.fit(preparer(dataset)(dataset.images["train"]), dataset.labels["train"])  # type: ignore[operator]
 
     return fit
@@ -190,23 +243,24 @@ def _train(
             share_done[cell.key] = 1.0
             detail = _kept(plan, store, costs, cell, event.outcome)
         done = sum(weight[key] * share for key, share in share_done.items())
-        name = f"{label(cell.model, cell.budget)} seed {cell.recipe.seed}"
+        name = f"{label(cell.model, cell.budget, cell.case)} seed {cell.recipe.seed}"
         report(Progress("train", name, done, total, detail, finished=event.outcome is not None))
 
     log = store.folder / LOG_NAME
-    run_here([cell for cell in todo if cell.problem is not None], plan.dataset, log, on_event)
+    weights = store.folder / WEIGHTS_FOLDER if study.keep_weights else None
+    run_here([cell for cell in todo if cell.problem is not None], plan.dataset_of, log, on_event)
     ordered = sorted((cell for cell in todo if cell.problem is None), key=lambda c: weight[c.key], reverse=True)
     # What this process imported for its models and data, a worker imports too; what it defined itself stays with it.
     modules = {find_spec(cell.model).build.__module__ for cell in ordered} | {
-        find_source(study.dataset).load.__module__
+        parse_dataset(case.dataset)[0].load.__module__ for case in study.settings
     }
     if "__main__" in modules or workers == 0:
-        run_here(ordered, plan.dataset, log, on_event)
+        run_here(ordered, plan.dataset_of, log, on_event, weights)
     elif ordered:
         elsewhere = sorted(module for module in modules if module.partition(".")[0] not in {"zoo", "archbench"})
         asked = replace(study, plugins=tuple(dict.fromkeys([*study.plugins, *elsewhere])))
         count = workers or (1 if study.device == "cuda" else max(1, usable_cores() // study.threads))
-        run_in_workers(ordered, asked, count, log, on_event)
+        run_in_workers(ordered, asked, count, log, on_event, weights)
 
 
 def _macs(cell: Cell, costs: Mapping[str, Cost]) -> int:

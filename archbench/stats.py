@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
 
     from archbench.schema import Timing
 
+    Curve = Mapping[float, Sequence[float]]
+
 CONFIDENCE = 0.95
+RESAMPLES = 2000
 UNSTABLE_SPREAD = 0.10  # IQR / median above which a timing is called unstable
 
 
@@ -66,6 +70,103 @@ def median(values: Sequence[float]) -> Estimate | None:
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
     """Return the mean difference over the seeds that both have, and its t-interval; None where they share none."""
     return mean([values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())])
+
+
+def exact(value: float) -> Estimate:
+    """Return a value without doubt, such as a count."""
+    return Estimate(value, value, value, 1)
+
+
+def predicted(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval in which one more value of the same kind is expected; None for fewer than two."""
+    from scipy import stats
+
+    data = np.asarray(values, dtype=float)
+    if data.size < 2:
+        return None
+    reach = stats.t.ppf((1 + CONFIDENCE) / 2, data.size - 1) * data.std(ddof=1) * np.sqrt(1 + 1 / data.size)
+    return float(data.mean() - reach), float(data.mean() + reach)
+
+
+def proportion(share: float, n: int) -> Estimate | None:
+    """Return a share of `n` images with its Wilson score interval; None for no images."""
+    from scipy import stats
+
+    if n < 1:
+        return None
+    interval = stats.binomtest(round(share * n), n).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(share, float(interval.low), float(interval.high), 1)
+
+
+def difference_of_proportions(share: float, baseline: float, n: int) -> Estimate | None:
+    """Return the difference of two shares of `n` images each with Newcombe's interval (1998, method 10)."""
+    first, second = proportion(share, n), proportion(baseline, n)
+    if first is None or second is None:
+        return None
+    assert first.low is not None and first.high is not None  # noqa: PT018, S101 - a share of images has an interval
+    assert second.low is not None and second.high is not None  # noqa: PT018, S101
+    difference = share - baseline
+    low = difference - math.hypot(share - first.low, second.high - baseline)
+    high = difference + math.hypot(first.high - share, baseline - second.low)
+    return Estimate(difference, low, high, 1)
+
+
+def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
+    """Return the geometric mean of the ratios by seed, with the t-interval of their logarithms."""
+    shared = sorted(values.keys() & baseline.keys())
+    logs = mean([math.log(values[seed] / baseline[seed]) for seed in shared if values[seed] > 0 and baseline[seed] > 0])
+    if logs is None:
+        return None
+    low, high = (None if bound is None else math.exp(bound) for bound in (logs.low, logs.high))
+    return Estimate(math.exp(logs.value), low, high, logs.n)
+
+
+def crossover(family: Curve, rival: Curve) -> Estimate | None:
+    """Return where a family that leads falls behind its rival, in the unit of x; None where it never does.
+
+    Between measured points accuracy is taken as linear in the logarithm of x. The interval is that of the crossings of
+    `RESAMPLES` bootstrap samples of the runs of every point; there is none where more than 5 % of them do not cross,
+    or where a point has a single run.
+
+    Args:
+        family: by x (such as parameters) the accuracies of the runs there.
+        rival: likewise.
+    """
+    value = _crossing(
+        {x: float(np.mean(y)) for x, y in family.items()}, {x: float(np.mean(y)) for x, y in rival.items()}
+    )
+    if value is None:
+        return None
+    runs = min(len(y) for curve in (family, rival) for y in curve.values())
+    if runs < 2:
+        return Estimate(value, None, None, runs)
+    generator = np.random.default_rng(0)
+    found = []
+    for _ in range(RESAMPLES):
+        means = [{x: float(generator.choice(y, len(y)).mean()) for x, y in curve.items()} for curve in (family, rival)]
+        found.append(_crossing(*means))
+    crossed = [x for x in found if x is not None]
+    if len(crossed) < CONFIDENCE * RESAMPLES:
+        return Estimate(value, None, None, runs)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    low, high = np.percentile(crossed, [tail, 100 - tail])
+    return Estimate(value, float(low), float(high), runs)
+
+
+def _crossing(family: Mapping[float, float], rival: Mapping[float, float]) -> float | None:
+    """Return the first x at which the lead of a piecewise linear curve (in log x) ends."""
+    xs = [np.log(sorted(curve)) for curve in (family, rival)]
+    low, high = max(x[0] for x in xs), min(x[-1] for x in xs)
+    grid = np.unique([*(x for x in np.concatenate(xs) if low <= x <= high)])
+    leads = [
+        np.interp(grid, x, [curve[key] for key in sorted(curve)]) for x, curve in zip(xs, (family, rival), strict=True)
+    ]
+    lead = leads[0] - leads[1]
+    for left in range(len(grid) - 1):
+        if lead[left] > 0 >= lead[left + 1]:
+            share = lead[left] / (lead[left] - lead[left + 1])
+            return float(np.exp(grid[left] + share * (grid[left + 1] - grid[left])))
+    return None
 
 
 def step_us(timing: Timing) -> Estimate:

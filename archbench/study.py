@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
+from archbench.data import canonical_dataset
 from archbench.environment import resolve_devices, usable_cores
 from archbench.errors import InputError
 from archbench.reference import canonical, heads_on, parse_reference, with_options
-from archbench.schema import Recipe, Study
-from archbench.units import grouped, parse_count, parse_counts, parse_seeds, shape_of
+from archbench.schema import Case, Study
+from archbench.settings import divided, make_recipe, make_view, whole
+from archbench.units import grouped, parse_count, parse_counts, parse_seeds
 
 RESULTS = Path("results")
-DEFAULT_LR = {"adam": 3e-3, "adamw": 3e-3, "sgd": 0.05}
-AUGMENTATIONS = ("flip", "shift")
+OF_A_CASE = ("name", "models", "budgets", "dataset")  # what a case may set beside the settings of recipe and view
 
 
 def make_study(
@@ -29,24 +30,18 @@ def make_study(
     weights: str | Path | None = None,
     freeze: str | int | None = None,
     head: str | Sequence[int] | None = None,
-    input: str | Sequence[int] | None = None,  # noqa: A002 - what users call it
     seeds: int | str | Sequence[int] = 3,
     dataset: str = "digits",
     data_root: str | Path | None = None,
     download: bool = False,
-    epochs: int = Recipe.epochs,
-    batch_size: int = Recipe.batch_size,
-    lr: float | None = None,
-    optimizer: str = Recipe.optimizer,
-    schedule: str = Recipe.schedule,
-    weight_decay: float = Recipe.weight_decay,
-    label_smoothing: float = Recipe.label_smoothing,
-    augment: str | Sequence[str] = (),
-    precision: str = Recipe.precision,
     device: str = "auto",
     threads: int = 1,
     baseline: str | None = None,
     plugins: Sequence[str] = (),
+    factors: Mapping[str, Sequence[Any]] | None = None,
+    cases: Sequence[Mapping[str, Any]] = (),
+    keep_weights: bool = False,
+    **settings: Any,
 ) -> Study:
     """Return a study from what a user gave.
 
@@ -59,75 +54,108 @@ def make_study(
         weights: `imagenet` or a file, for the models that take trained weights.
         freeze: `none`, `backbone` or a number of parts, for the same.
         head: a head's name or the units of its dense layers, for the models that take one.
-        input: (C, H, W) that the images are brought to, as `"3x64x64"` or numbers.
         budgets: parameters, as `"30k,200k"`, `["30k", "200k"]` or `[30_000, 200_000]`.
         seeds: how many, or which (`"0,7,42"`, `[0, 7, 42]`).
         dataset: a data set's name.
         data_root: the folder of data sets.
         download: whether missing data may be downloaded.
-        epochs: passes over the training data.
-        batch_size: samples a step, in training and in timing.
-        lr: learning rate; by default 3e-3 for Adam and AdamW, 0.05 for SGD.
-        optimizer: `adam`, `adamw` or `sgd` (momentum 0.9).
-        schedule: `cosine`, `constant` or `step`.
-        weight_decay: of the optimizer.
-        label_smoothing: of the cross-entropy.
-        augment: `flip`, `shift`, or both.
-        precision: `fp32` or `bf16` (autocast).
         device: `auto`, `cpu`, `cuda`, or `cpu,cuda` to time on both and train on CUDA.
         threads: torch's intra-op threads, in timing and in each training process.
         baseline: the model that overheads are relative to.
         plugins: modules that register models.
+        factors: a grid: settings, or `dataset`, with the values that each of them takes in turn.
+        cases: a list: what each case sets; `name`, `models`, `budgets` and `dataset` are its own beside the settings.
+        keep_weights: whether the weights of every run are written into the results folder.
+        settings: all that `archbench.settings.make_recipe` and `make_view` take: `epochs`, `lr`, `preprocess`, ...
 
     Raises:
         InputError: a value that is not accepted.
     """
-    if isinstance(budgets, str):
-        budgets = parse_counts(budgets)
-    targets = tuple(parse_count(str(budget)) for budget in budgets)
-    for target in targets:
-        if targets.count(target) > 1:
-            msg = f"the budget {grouped(target)} is given twice"
-            raise InputError(msg, "Name each budget once.")
-    augmentations = tuple(augment.split("+")) if isinstance(augment, str) and augment else tuple(augment)
-    recipe = Recipe(
-        optimizer=_one_of("optimizer", optimizer, Recipe),
-        lr=_number("learning rate", DEFAULT_LR.get(optimizer, 0.0) if lr is None else lr, above=0),
-        schedule=_one_of("schedule", schedule, Recipe),
-        batch_size=_whole("batch size", batch_size, 2, 65_536),
-        epochs=_whole("epochs", epochs, 1, 100_000),
-        weight_decay=_number("weight decay", weight_decay, least=0),
-        label_smoothing=_number("label smoothing", label_smoothing, least=0, below=1),
-        augment=_augmentations(augmentations),  # type: ignore[arg-type]
-        precision=_one_of("precision", precision, Recipe),
-    )
+    alternatives = str(settings.get("preprocess", "")).split(",") if isinstance(settings.get("preprocess"), str) else []
+    if len(alternatives) > 1:
+        settings, factors = settings | {"preprocess": ""}, {"preprocess": alternatives, **(factors or {})}
     devices = resolve_devices(device)
-    trunks = (trunk,) if isinstance(trunk, str) else tuple(trunk)
     variant = {
         "scale": scale,
         "weights": None if weights is None else str(weights),
         "freeze": freeze,
         "head": tuple(head) if head is not None and not isinstance(head, str) else head,
     }
-    named = [*models, *heads_on(trunks, heads)]
-    references = with_options(named, variant)
+    named = [*models, *heads_on((trunk,) if isinstance(trunk, str) else tuple(trunk), heads)]
+    own = {"models": named, "budgets": budgets, "dataset": dataset, **settings}
+    base = _case("", own, variant if named else {})
+    made = [
+        _case(case.get("name", ""), {**own, **case, **combination}, variant, combination)
+        for case in cases or [{}]
+        for combination in _grid(factors or {})
+    ]
+    names = [case.name for case in made]
+    for name in names:
+        if names.count(name) > 1:
+            msg = f"two cases are named {name!r}"
+            raise InputError(msg, "Give each case a name of its own.")
+    given = [model for case in [own, *cases] for model in case.get("models", ())]
+    references = with_options(given, variant)
     return Study(
-        models=references,
-        budgets=targets,
+        models=tuple(dict.fromkeys(references)) if cases else base.models,
+        budgets=base.budgets,
         seeds=parse_seeds(",".join(map(str, seeds)) + ",")
         if isinstance(seeds, Sequence) and not isinstance(seeds, str)
         else parse_seeds(str(seeds)),
-        dataset=dataset,
+        dataset=base.dataset,
         data_root=None if data_root is None else str(data_root),
         download=download,
-        input_shape=None if input is None else shape_of(input),
-        recipe=recipe,
+        view=base.view,
+        recipe=base.recipe,
         device=devices[-1],
         timing_devices=devices,
-        threads=_whole("threads", threads, 1, max(usable_cores(), 1)),
-        baseline=None if baseline is None else _baseline(baseline, named, references),
+        threads=whole("threads", threads, 1, max(usable_cores(), 1)),
+        baseline=None if baseline is None else _baseline(baseline, given, references),
         plugins=tuple(plugins),
+        keep_weights=keep_weights,
+        cases=tuple(made) if made != [base] else (),
     )
+
+
+def _case(
+    name: str, settings: Mapping[str, Any], variant: Mapping[str, Any], combination: Mapping[str, Any] | None = None
+) -> Case:
+    """Return a case from all of its settings; the values of a grid's factors are added to its name."""
+    rest = {key: value for key, value in settings.items() if key not in OF_A_CASE}
+    recipe, view = divided(rest)
+    words = [name, *(_words(factor, value) for factor, value in (combination or {}).items())]
+    return Case(
+        name=", ".join(word for word in words if word),
+        models=with_options(settings["models"], variant),
+        budgets=_budgets(settings["budgets"]),
+        dataset=canonical_dataset(settings["dataset"]),
+        view=make_view(**view),
+        recipe=make_recipe(**recipe),
+    )
+
+
+def _grid(factors: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Return every combination of the factors' values; one empty combination where there are no factors."""
+    for name, values in factors.items():
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            msg = f"the factor {name} has no list of values"
+            raise InputError(msg, f"Give it the values that it takes, as in {name} = [...].")
+    return [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
+
+
+def _words(factor: str, value: Any) -> str:
+    """Return how a factor's value stands in the name of a case: words alone, numbers with what they are."""
+    text = "+".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if isinstance(value, str) else f"{factor}={text}"
+
+
+def _budgets(budgets: Sequence[str | int] | str) -> tuple[int, ...]:
+    targets = parse_counts(budgets) if isinstance(budgets, str) else tuple(parse_count(str(b)) for b in budgets)
+    for target in targets:
+        if targets.count(target) > 1:
+            msg = f"the budget {grouped(target)} is given twice"
+            raise InputError(msg, "Name each budget once.")
+    return targets
 
 
 def _baseline(text: str, named: Sequence[str], references: Sequence[str]) -> str:
@@ -156,37 +184,3 @@ def results_folder(dataset: str, name: str | None = None, out: str | Path | None
         msg = f"{name[:40]!r} is no name for a run"
         raise InputError(msg, "Use letters, digits, spaces and . _ - + = @, 100 at most; --out names any folder.")
     return RESULTS / name
-
-
-def _one_of(what: str, value: str, holder: type) -> Any:
-    accepted = get_args(get_type_hints(holder)[what])
-    if value not in accepted:
-        msg = f"{value!r} is no {what}"
-        raise InputError(msg, f"Give one of {', '.join(accepted)}.")
-    return value
-
-
-def _whole(what: str, value: int, least: int, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        msg = f"{what}: {value} is not accepted"
-        raise InputError(msg, f"Give a whole number from {least:,} to {most:,}.")
-    return int(value)
-
-
-def _number(
-    what: str, value: float, *, least: float = -math.inf, above: float = -math.inf, below: float = math.inf
-) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and value >= least and above < value < below):
-        msg = f"{what}: {value} is not accepted"
-        bounds = [f"above {above:g}"] * (above > -math.inf) + [f"at least {least:g}"] * (least > -math.inf)
-        raise InputError(msg, f"Give a number {' and '.join(bounds + [f'below {below:g}'] * (below < math.inf))}.")
-    return float(value)
-
-
-def _augmentations(names: tuple[str, ...]) -> tuple[str, ...]:
-    for name in names:
-        if name not in AUGMENTATIONS or names.count(name) > 1:
-            msg = f"{'+'.join(names)!r} is no augmentation"
-            raise InputError(msg, f"Give {' or '.join(AUGMENTATIONS)}, or both as {'+'.join(AUGMENTATIONS)}.")
-    return tuple(sorted(names))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
-from archbench.units import compact
+from archbench.plan import label
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 MODES: tuple[Mode, ...] = ("train", "infer")
 DEVICES = ("cpu", "cuda")
+SCORES = ("test_topk", "test_loss", "validation_accuracy", "train_accuracy", "train_seconds")  # means over seeds
 CONSTANT = (
     "params", "rel_error", "trainable_params", "buffers", "macs", "flops", "activations", "options", "k",
 )  # fmt: skip
 
 
 def summary(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return one row a model and budget, from one row a run.
+    """Return one row a model, case and budget, from one row a run.
 
     `n` runs went into `test_accuracy` (mean over seeds with its 95 % t-interval as `_low` and `_high`, which one run
     does not have); `not_done` says how many others there are by status.
@@ -32,16 +34,17 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
     rows = []
     times = [c for c in frame.columns if "_us_" in c]
-    for (model, budget), group in frame.groupby(["model", "budget"], sort=False, dropna=False):
+    scores = [c for c in frame.columns if c in SCORES or re.fullmatch(r"test_(accuracy_\d+|word)", c)]
+    for (model, case, budget), group in frame.groupby(["model", "case", "budget"], sort=False, dropna=False):
         first = group.iloc[0]
         done = group[group["status"] == "done"]
         accuracy = stats.mean(done["test_accuracy"].dropna().tolist())
         others = group.loc[group["status"] != "done", "status"].value_counts()
-        row = {"model": model, "family": first["family"], "budget": budget}
+        row = {"model": model, "case": case, "family": first["family"], "budget": budget}
         row |= {name: first[name] for name in CONSTANT if name in frame}
         row |= {"n": len(done), "not_done": ", ".join(f"{count} {status}" for status, count in others.items()) or None}
         row |= _estimate("test_accuracy", accuracy)
-        for name in ("test_topk", "test_loss", "validation_accuracy", "train_accuracy", "train_seconds"):
+        for name in scores:
             row[name] = done[name].mean() if len(done) else None
         row |= {name: first[name] for name in times}
         rows.append(row)
@@ -50,26 +53,29 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataFrame:
-    """Return one row a model and budget: what it costs as values and as ratios to the baseline.
+    """Return one row a model, case and budget: what it costs as values and as ratios to the baseline.
 
-    A model is set against the baseline of its own budget; where one of the two has a single size, against the baseline
-    that is nearest in parameters. Ratios of time are medians over rounds in which both were timed side by side, with
-    their 95 % interval; accuracy differences are in points, paired by seed, with their 95 % t-interval.
+    A model is set against the baseline of its own case and budget; where one of the two has a single size, against the
+    baseline that is nearest in parameters; where its case has no baseline, against that of another case. Ratios of time
+    are medians over rounds in which both were timed side by side, with their 95 % interval; accuracy
+    differences are in points, paired by seed, with their 95 % t-interval.
     """
     import pandas as pd
 
     if not records:
         return pd.DataFrame()
     baseline = baseline or records[0].cell.model
-    groups: dict[tuple[str, int | None], list[Record]] = {}
+    groups: dict[tuple[str, str, int | None], list[Record]] = {}
     for record in records:
         budget = record.cell.budget.target if record.cell.budget else None
-        groups.setdefault((record.cell.model, budget), []).append(record)
+        groups.setdefault((record.cell.model, record.cell.case, budget), []).append(record)
     bases = {key: group for key, group in groups.items() if key[0] == baseline and group[0].cell.sized is not None}
     rows = []
-    for (model, budget), group in groups.items():
-        base = bases.get((baseline, budget)) or _nearest(group, list(bases.values()))
-        rows.append({"model": model, "budget": budget, "baseline": name_of(base), **_compare(group, base)})
+    for (model, case, budget), group in groups.items():
+        own = [base for key, base in bases.items() if key[1] == case] or list(bases.values())
+        base = bases.get((baseline, case, budget)) or _nearest(group, own)
+        row = {"model": model, "case": case, "budget": budget, "baseline": name_of(base), "is_baseline": base is group}
+        rows.append({**row, **_compare(group, base)})
     table = pd.DataFrame(rows)
     return table.astype(dict.fromkeys(table.columns.intersection(["budget", "params", "macs"]), "Int64"))
 
@@ -88,11 +94,11 @@ def _nearest(group: Sequence[Record], bases: Sequence[list[Record]]) -> list[Rec
 
 
 def name_of(group: Sequence[Record] | None) -> str | None:
-    """Return `cnn@30k` for the records of one model and budget; None for none."""
+    """Return `cnn@30k` for the records of one model and budget, with their case if they have one; None for none."""
     if not group:
         return None
     cell = group[0].cell
-    return cell.model if cell.budget is None else f"{cell.model}@{compact(cell.budget.target)}"
+    return label(cell.model, cell.budget, cell.case)
 
 
 def _compare(group: Sequence[Record], base: Sequence[Record] | None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,9 @@ import numpy as np
 
 from archbench.data import SPLITS
 from archbench.data.transforms import augment, preparer
-from archbench.schema import Epoch, Metrics, Training
+from archbench.metrics import loss_of, metrics_of, tally, top_k
+from archbench.optimizers import make_optimizer, make_schedule, penalty
+from archbench.schema import Epoch, Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from archbench.data import Dataset
-    from archbench.schema import Device, Precision, Recipe, Split
+    from archbench.schema import Device, Metrics, Precision, Recipe, Split
 
 EVALUATION_BATCH = 256
 MOST_CACHED = 4 * 2**30  # bytes of features that are kept
-SGD_MOMENTUM = 0.9
 
 
 def train(
@@ -35,6 +35,9 @@ def train(
     recipe: Recipe,
     device: Device = "cpu",
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    *,
+    tested: bool = True,
+    on_trained: Callable[[nn.Module], None] = lambda net: None,
 ) -> Training:
     """Train a freshly built network and test it once, after the last epoch.
 
@@ -49,20 +52,23 @@ def train(
         recipe: how.
         device: where.
         on_epoch: is told of each epoch as it ends.
+        tested: whether the test split is looked at in the end.
+        on_trained: is given the network after its last epoch, unless it diverged.
     """
     import torch
     from torch import nn
-    from torch.nn.functional import cross_entropy
 
     _seed(recipe.seed, 0)
     start = time.perf_counter()
     net = resident(build(), device, dataset.input_shape)
     images = {split: tensor.to(device) for split, tensor in dataset.images.items()}
     labels = {split: tensor.to(device) for split, tensor in dataset.labels.items()}
-    prepare = preparer(dataset, device)
+    prepare = preparer(dataset, device, recipe.scaling)
     k = top_k(len(dataset.classes))
     if getattr(net, "learns_by_fit", False):
-        return _fit(net, prepare, images, labels, recipe, k, on_epoch)
+        fitted = _fit(net, prepare, images, labels, recipe, k, on_epoch, tested=tested)
+        on_trained(net)
+        return fitted
     features = None if recipe.augment else _features(net, prepare, images, recipe.precision)
     trained: nn.Module = net
     if features is not None:
@@ -70,28 +76,21 @@ def train(
         trained, images, prepare = nn.Sequential(net.head, nn.Flatten()), features, lambda kept: kept  # type: ignore[arg-type]
     optimizer = make_optimizer(net, recipe)
     batches = _batch_bounds(len(labels["train"]), recipe.batch_size)
-    scheduler = _schedule(optimizer, recipe, len(batches))
+    scheduler = make_schedule(optimizer, recipe, len(batches))
     epochs: list[Epoch] = []
     diverged_epoch = None
     for number in range(1, recipe.epochs + 1):
         epoch_start = time.perf_counter()
         _seed(recipe.seed, number)
         net.train()
+        sums = _zeros(dataset.positions, device)  # read once an epoch
         order = torch.randperm(len(labels["train"])).to(device)
-        sums = torch.zeros(3, device=device, dtype=torch.float64)  # loss, top-1 and top-k: read once an epoch
         for first, last in batches:
             chosen = order[first:last]
             batch, target = prepare(augment(images["train"][chosen], recipe.augment)), labels["train"][chosen]
-            optimizer.zero_grad(set_to_none=True)
-            with autocast(device, recipe.precision):
-                logits = trained(batch)
-                loss = cross_entropy(logits, target, label_smoothing=recipe.label_smoothing)
-            loss.backward()
-            optimizer.step()
+            sums += _step(net, trained, batch, target, optimizer, recipe, k)
             scheduler.step()
-            # With label smoothing the loss that is trained on is another than the one that is reported.
-            sums += _sums(logits.detach(), target, k, None if recipe.label_smoothing else loss.detach())
-        train_metrics = _metrics(sums, len(order))
+        train_metrics = metrics_of(sums, len(order))
         train_seconds = time.perf_counter() - epoch_start
         validation = evaluate(trained, prepare, images["validation"], labels["validation"], recipe.precision, k)
         epochs.append(
@@ -102,13 +101,36 @@ def train(
             diverged_epoch = number
             break
     test = None
-    if diverged_epoch is None:
+    if diverged_epoch is None and tested:
         test = evaluate(trained, prepare, images["test"], labels["test"], recipe.precision, k)
         diverged_epoch = recipe.epochs if test.loss is None else None
+    if diverged_epoch is None:
+        on_trained(net)
     return Training(
         tuple(epochs), k, test, time.perf_counter() - start, diverged_epoch, _weights_sha256(net),
         cached_features=features is not None,
     )  # fmt: skip
+
+
+def _step(
+    net: nn.Module,
+    trained: nn.Module,
+    batch: Tensor,
+    target: Tensor,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    k: int,
+) -> Tensor:
+    """Take one step on a batch; return what it adds to the sums of the epoch."""
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(batch.device.type, recipe.precision):
+        logits = trained(batch)
+        loss = loss_of(logits, target, recipe)
+    (loss + penalty(net, recipe.l2)).backward()
+    optimizer.step()
+    # With label smoothing, or summed over positions, the loss that is trained on is another than what is reported.
+    reported = not recipe.label_smoothing and (target.ndim == 1 or recipe.position_loss == "mean")
+    return tally(logits.detach(), target, k, loss.detach() if reported else None)
 
 
 def _fit(
@@ -119,19 +141,23 @@ def _fit(
     recipe: Recipe,
     k: int,
     on_epoch: Callable[[Epoch], None],
+    *,
+    tested: bool,
 ) -> Training:
     """Fit a model that learns in one call; its loss is the cross-entropy of its scores, whatever it minimised."""
     _seed(recipe.seed, 1)
     start = time.perf_counter()
     net.fit(prepare(images["train"]), labels["train"])  # type: ignore[operator]
     fitted = time.perf_counter()
-    train, validation, test = (
-        evaluate(net, prepare, images[split], labels[split], recipe.precision, k) for split in SPLITS
-    )
-    epoch = Epoch(1, train, validation, fitted - start, time.perf_counter() - fitted)
+    found = {
+        split: evaluate(net, prepare, images[split], labels[split], recipe.precision, k)
+        for split in SPLITS
+        if tested or split != "test"
+    }
+    epoch = Epoch(1, found["train"], found["validation"], fitted - start, time.perf_counter() - fitted)
     on_epoch(epoch)
-    diverged = 1 if None in {train.loss, validation.loss, test.loss} else None
-    return Training((epoch,), k, test, time.perf_counter() - start, diverged, _weights_sha256(net))
+    diverged = 1 if None in {metrics.loss for metrics in found.values()} else None
+    return Training((epoch,), k, found.get("test"), time.perf_counter() - start, diverged, _weights_sha256(net))
 
 
 def _features(
@@ -171,23 +197,18 @@ def evaluate(
         net: the network, on the device of the images.
         prepare: uint8 (N, C, H, W) -> normalised float.
         images: uint8 (N, C, H, W).
-        labels: int64 (N,).
+        labels: int64 (N,) or (N, P).
         precision: of the forward pass.
         k: of top-k.
     """
     import torch
 
     net.eval()
-    sums = torch.zeros(3, device=labels.device, dtype=torch.float64)
+    sums = _zeros(1 if labels.ndim == 1 else labels.shape[1], labels.device)
     with torch.inference_mode(), autocast(labels.device.type, precision):
         for batch, target in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
-            sums += _sums(net(prepare(batch)), target, k)
-    return _metrics(sums, len(labels))
-
-
-def top_k(classes: int) -> int:
-    """Return the k of top-k: 5 from 100 classes up, 3 below, and always fewer than there are classes."""
-    return max(1, min(5 if classes >= 100 else 3, classes - 1))  # ImageNet's custom, and MNIST's
+            sums += tally(net(prepare(batch)), target, k)
+    return metrics_of(sums, len(labels))
 
 
 def resident(net: nn.Module, device: str, input_shape: tuple[int, int, int]) -> nn.Module:
@@ -204,17 +225,6 @@ def resident(net: nn.Module, device: str, input_shape: tuple[int, int, int]) -> 
     except RuntimeError:
         net = net.to(memory_format=torch.contiguous_format)
     return net.train()
-
-
-def make_optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer over the parameters that take a gradient; SGD has momentum 0.9."""
-    from torch import optim
-
-    params = [parameter for parameter in net.parameters() if parameter.requires_grad]
-    if recipe.optimizer == "sgd":
-        return optim.SGD(params, recipe.lr, momentum=SGD_MOMENTUM, weight_decay=recipe.weight_decay, fused=True)
-    kind = optim.AdamW if recipe.optimizer == "adamw" else optim.Adam
-    return kind(params, recipe.lr, weight_decay=recipe.weight_decay, fused=True)
 
 
 def autocast(device: str, precision: Precision) -> AbstractContextManager[Any]:
@@ -252,33 +262,11 @@ def _batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], samples], strict=True))
 
 
-def _schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int) -> Any:
-    """Return the learning-rate schedule, stepped once a batch: cosine to 0, or tenths at 1/2 and 3/4 of the way."""
-    from torch.optim import lr_scheduler
-
-    steps = max(1, recipe.epochs * steps_per_epoch)
-    if recipe.schedule == "cosine":
-        return lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    if recipe.schedule == "step":
-        return lr_scheduler.MultiStepLR(optimizer, [steps // 2, steps * 3 // 4])
-    return lr_scheduler.ConstantLR(optimizer, factor=1.0)
-
-
-def _sums(logits: Tensor, target: Tensor, k: int, mean_loss: Tensor | None = None) -> Tensor:
-    """Return (summed loss, hits at 1, hits at k) of a batch."""
+def _zeros(positions: int, device: Any) -> Tensor:
+    """Return the empty sums that tallies of so many positions are added to."""
     import torch
-    from torch.nn.functional import cross_entropy
 
-    logits = logits.float()
-    loss = cross_entropy(logits, target, reduction="sum") if mean_loss is None else mean_loss * len(target)
-    hits = logits.topk(k, dim=1).indices == target[:, None]
-    return torch.stack([loss.double(), hits[:, 0].sum().double(), hits.sum().double()])
-
-
-def _metrics(sums: Tensor, samples: int) -> Metrics:
-    loss, top1, topk = (sums / samples).tolist()
-    finite = math.isfinite(loss)
-    return Metrics(loss if finite else None, top1, topk)
+    return torch.zeros(3 + positions, device=device, dtype=torch.float64)
 
 
 def _weights_sha256(net: nn.Module) -> str:

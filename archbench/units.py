@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 MAX_COUNT = 10**12
 COUNT_FORMS = "a whole number from 1 to 1e12, such as 30000, 30k, 1.6M or 2e5"
@@ -111,7 +111,12 @@ def grouped(count: float) -> str:
 
 def number(count: int, noun: str) -> str:
     """Return `1 seed`, `3 seeds`."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def either(texts: Iterable[str]) -> str:
+    """Return the distinct texts in their order: `5 epochs`, `5 epochs or 10 epochs`."""
+    return " or ".join(dict.fromkeys(texts))
 
 
 def short(count: float) -> str:

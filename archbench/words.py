@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
-from archbench.reference import parse_reference
 from archbench.schema import Budget
 from archbench.tables import DEVICES, MODES, name_of
-from archbench.units import compact, grouped, micros, number, options, percent, ratio, short, with_interval
+from archbench.units import compact, either, grouped, micros, number, options, percent, ratio, short, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,14 +22,16 @@ def summary_words(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     words = []
+    whole = "test_word" in table
     for row in _rows(table):
         note = row["not_done"] or ""
         line = {
-            "model": row["model"],
+            **_named(row, table),
             "budget": _budget_words(row),
             "params": grouped(row["params"]) if row["params"] is not None else "",
             "MACs": short(row["macs"]) if row["macs"] is not None else "",
             "accuracy, %": with_interval(*_percent(row, "test_accuracy")) or note,
+            **({"words, %": with_interval(row["test_word"] and 100 * row["test_word"], None)} if whole else {}),
             "n": str(row["n"]) + (f" ({note})" if note and row["n"] else ""),
         }
         for device, mode in _timed(table):
@@ -46,7 +47,7 @@ def overhead_words(table: pd.DataFrame) -> pd.DataFrame:
     words = []
     for row in _rows(table):
         line = {
-            "model": row["model"],
+            **_named(row, table),
             "budget": compact(row["budget"]) if row["budget"] is not None else "",
             "params": grouped(row["params"]) if row["params"] is not None else "",
             "MACs": f"{short(row['macs'])} ({ratio(row['macs_ratio'])})" if row["macs_ratio"] is not None else "",
@@ -54,8 +55,8 @@ def overhead_words(table: pd.DataFrame) -> pd.DataFrame:
         for device, mode in _timed(table):
             heading = _heading(mode, device, table)
             line[f"{heading}, µs/step"] = micros(row[f"{mode}_step_us_{device}"])
-            line[f"{heading}, ratio"] = "1" if _is_baseline(row) else _ratio_words(row, f"{mode}_ratio_{device}")
-        line["accuracy, points"] = "baseline" if _is_baseline(row) else _points_words(row)
+            line[f"{heading}, ratio"] = "1" if row["is_baseline"] else _ratio_words(row, f"{mode}_ratio_{device}")
+        line["accuracy, points"] = "baseline" if row["is_baseline"] else _points_words(row)
         words.append(line)
     return pd.DataFrame(words)
 
@@ -66,7 +67,7 @@ def overhead_brief(table: pd.DataFrame) -> pd.DataFrame:
 
     return pd.DataFrame([
         {
-            "model": row["model"],
+            **_named(row, table),
             "budget": compact(row["budget"]) if row["budget"] is not None else "",
             "MACs": ratio(row["macs_ratio"]),
             **{
@@ -76,7 +77,7 @@ def overhead_brief(table: pd.DataFrame) -> pd.DataFrame:
             "points": _points_words(row),
         }
         for row in _rows(table)
-        if not _is_baseline(row)
+        if not row["is_baseline"]
     ])  # fmt: skip
 
 
@@ -99,18 +100,19 @@ def plan_words(cells: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return planned cells (`archbench.plan.planned`) as people read them: a row a model and budget."""
     import pandas as pd
 
-    groups: dict[tuple[str, int | None], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, str, int | None], list[Mapping[str, Any]]] = {}
     for cell in cells:
-        groups.setdefault((cell["model"], cell["budget"]), []).append(cell)
+        groups.setdefault((cell["model"], cell["case"], cell["budget"]), []).append(cell)
+    named = any(case for _, case, _ in groups)
     return pd.DataFrame([
         {
-            "model": model, "budget": "" if budget is None else compact(budget),
+            "model": model, **({"case": case} if named else {}), "budget": "" if budget is None else compact(budget),
             "params": "" if group[0]["params"] is None else grouped(group[0]["params"]),
             "off": percent(group[0]["rel_error"]),
             "runs": str(len(group)), "done": str(sum(cell["done"] for cell in group)),
             "options": options(group[0]["options"] or {}) if not group[0]["problem"] else "cannot be built",
         }
-        for (model, budget), group in groups.items()
+        for (model, case, budget), group in groups.items()
     ])  # fmt: skip
 
 
@@ -118,25 +120,30 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
     """Return the overhead table as Markdown with what it was measured on."""
     if not records:
         return "Nothing has been run.\n"
-    cell, environment = records[0].cell, records[0].environment
-    seeds = len({record.cell.recipe.seed for record in records})
+    cells, environment = [record.cell for record in records], records[0].environment
+    recipes = [cell.recipe for cell in cells]
+    seeds = len({recipe.seed for recipe in recipes})
+    warnings = dict.fromkeys(warning for record in records for warning in record.cell.warnings)
     doubts = sorted({
         f"{name_of([record])}, {timing.mode} on {timing.device}: {doubt}"
         for record in records for timing in record.timings if (doubt := stats.instability(timing))
     })  # fmt: skip
-    baseline = next(iter(table["baseline"].dropna()), "the baseline")
+    baseline = next(iter(table.loc[table["is_baseline"], "model"]), "the baseline")
     lines = [
-        f"# Time overhead against {parse_reference(baseline)[0]}",
+        f"# Time overhead against {baseline}",
         "",
         overhead_words(table).to_markdown(index=False, disable_numparse=True),
         "",
-        f"Data set {cell.dataset}; {number(seeds, 'seed')}, {number(cell.recipe.epochs, 'epoch')}. "
-        f"Steps of {cell.recipe.batch_size} samples, {cell.recipe.precision}, {number(cell.threads, 'thread')} "
+        f"Data set {either(cell.dataset for cell in cells)}; {number(seeds, 'seed')}, "
+        f"{either(number(recipe.epochs, 'epoch') for recipe in recipes)}. "
+        f"Steps of {either(str(recipe.batch_size) for recipe in recipes)} samples, "
+        f"{either(recipe.precision for recipe in recipes)}, {number(cells[0].threads, 'thread')} "
         f"on {environment.cpu}"
         + (f" and on {environment.gpu}" if environment.gpu else "")
         + f"; torch {environment.torch}. Ratios: median over rounds timed side by side [95 % interval]. "
         "Accuracy: mean difference over paired seeds ± half the 95 % t-interval.",
     ]
+    lines += [line for warning in warnings for line in ("", f"**Warning: {warning}.**")]
     lines += ["", "Unstable timings:", "", *(f"- {doubt}" for doubt in doubts)] if doubts else []
     return "\n".join(lines) + "\n"
 
@@ -161,9 +168,9 @@ def _points_words(row: Mapping[str, Any]) -> str:
     return with_interval(row["accuracy_points"], _half(row, "accuracy_points"), sign=True)
 
 
-def _is_baseline(row: Mapping[str, Any]) -> bool:
-    name = row["model"] if row["budget"] is None else f"{row['model']}@{compact(row['budget'])}"
-    return bool(row["baseline"] == name)
+def _named(row: Mapping[str, Any], table: pd.DataFrame) -> dict[str, str]:
+    """Return the model, and its case where a table has several."""
+    return {"model": row["model"]} | ({"case": row["case"]} if table["case"].any() else {})
 
 
 def _budget_words(row: Mapping[str, Any]) -> str:

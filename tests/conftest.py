@@ -10,7 +10,6 @@ import torch
 from hypothesis import settings
 
 from archbench.data import Dataset
-from archbench.data.splits import three_splits
 from archbench.pipeline import run
 from archbench.study import make_study
 from archbench.timing import Protocol
@@ -44,6 +43,7 @@ def elsewhere(tmp_path, monkeypatch):
 def _no_config_folder(tmp_path_factory):
     os.environ["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))
     os.environ["MPLBACKEND"] = "agg"
+    os.environ["ARCHBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -59,7 +59,10 @@ def stripes() -> Dataset:
             image[:, :, 4:] += 150 * label
         return images.to(torch.uint8), labels
 
-    return three_splits("stripes", part(48, 0), part(16, 1), part(16, 2), ["left", "right"], "made in the test")
+    parts = {"train": part(48, 0), "validation": part(16, 1), "test": part(16, 2)}
+    images = {split: images for split, (images, _) in parts.items()}
+    labels = {split: labels for split, (_, labels) in parts.items()}
+    return Dataset("stripes", images, labels, ("left", "right"), "made in the test")
 
 
 def small_study(models=("mlp",), budgets=("3k", "10k"), **settings):

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_drawn_does_not_stop_the_others(small, monkeypat
     from archbench.store import Store
 
     with Store(tmp_path / "results" / "empty", create=True) as store:
-        store.add_study(Study(("mlp",)), ["nothing"])
+        store.add_study(Study(("mlp",)), {"nothing": ""})
     code, out, err = invoke(monkeypatch, capsys, "plot", "results/empty")
     assert (code, out) == (0, "")
     assert "no run of results/empty is finished" in err
@@ -207,7 +207,7 @@ def test_list_show_cost_and_datasets(monkeypatch, capsys):
         (["compare", "cnn", "--device", "tpu"], 2, ["'tpu' is not a device"]),
         (["compare", "cnn", "--threads", "999"], 2, ["threads: 999"]),
         (["compare", "cnn", "--name", "../x"], 2, ["is no name for a run"]),
-        (["compare", "cnn", "--augment", "zoom"], 2, ["is no augmentation"]),
+        (["compare", "cnn", "--augment", "spin"], 2, ["is no augmentation"]),
         (["compare", "cnn", "--baseline", "mlp"], 2, ["baseline 'mlp' is not among"]),
         (["compare", "cnn", "cnn"], 2, ["named twice"]),
         (["show", "cnn", "--input", "5"], 2, ["is not an input shape", "1x28x28"]),

@@ -4,23 +4,44 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import pickle
 import struct
 import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 from sklearn.datasets import load_digits
 from torchvision import datasets as tv
 
 from archbench import data
-from archbench.data import load_dataset, register_dataset
-from archbench.data.splits import split_all, split_validation, three_splits
+from archbench.data import Parts, load_dataset, load_parts, register_dataset
+from archbench.data.fer2013 import FER_CLASSES
+from archbench.data.folder import SUFFIXES
+from archbench.data.torchvision_sets import CIFAR10_CLASSES
+from archbench.data.views import seen
 from archbench.errors import DataError, InputError
+from archbench.schema import View
 
 RNG = np.random.default_rng(0)
+
+
+def md5(content):
+    return hashlib.md5(content).hexdigest()
+
+
+def sizes(dataset):
+    return tuple(len(dataset.labels[split]) for split in data.SPLITS)
+
+
+def files_in(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
 def test_digits_are_scikit_learns():
@@ -36,25 +57,9 @@ def test_digits_are_scikit_learns():
     assert ours == theirs
 
 
-def test_digits_are_split_60_20_20_with_equal_shares_of_each_class():
-    digits = load_dataset("digits")
-    sizes = {split: len(digits.labels[split]) for split in data.SPLITS}
-    assert sizes == {"train": 1079, "validation": 359, "test": 359}
-    for split, labels in digits.labels.items():
-        shares = torch.bincount(labels) / len(labels)
-        assert (shares - 0.1).abs().max() < 0.01, split
-
-
-def test_no_image_is_in_two_splits_unless_the_source_has_it_twice():
-    images = torch.arange(400, dtype=torch.int32).reshape(100, 1, 2, 2).to(torch.uint8)
-    images[:, 0, 0, 0] = torch.arange(100)
-    made = split_all("made", images, torch.arange(100) % 5, list("abcde"), "made")
-    ids = [set(made.images[split][:, 0, 0, 0].tolist()) for split in data.SPLITS]
-    assert sum(map(len, ids)) == len(set.union(*ids)) == 100
-
-
-def test_a_split_is_always_the_same():
-    assert load_dataset("digits").sha256 == load_dataset("digits").sha256
+def test_the_fingerprint_of_digits_is_that_of_results_already_stored():
+    expected = "f5d1ceddf0bfdc5a8067e1af18edc0179d0ccd09fddae227c9c416b8a266efdb"
+    assert load_dataset("digits").sha256 == expected
 
 
 def test_the_fingerprint_sees_a_pixel_a_label_and_the_order():
@@ -62,7 +67,8 @@ def test_the_fingerprint_sees_a_pixel_a_label_and_the_order():
         images, labels = torch.zeros(20, 1, 2, 2, dtype=torch.uint8), torch.arange(20) % 2
         images[:, 0, 0, 0] = torch.arange(20)
         change(images, labels)
-        return three_splits("m", (images, labels), (images, labels), (images, labels), ["a", "b"], "").sha256
+        parts = Parts(dict.fromkeys(data.SPLITS, images), dict.fromkeys(data.SPLITS, labels), ("a", "b"), "made here")
+        return seen("made", parts, View()).sha256
 
     def pixel(images, labels):
         images[3, 0, 1, 1] = 1
@@ -77,12 +83,6 @@ def test_the_fingerprint_sees_a_pixel_a_label_and_the_order():
     assert made() == made()
 
 
-def test_too_few_images_for_a_split_say_so():
-    few = (torch.zeros(3, 1, 2, 2, dtype=torch.uint8), torch.tensor([0, 1, 2]))
-    with pytest.raises(DataError, match="too few images to be split by class"):
-        split_validation("few", few, few, list("abc"), "")
-
-
 def test_unknown_names_bring_the_nearest():
     with pytest.raises(InputError, match="unknown data set 'minst'") as caught:
         load_dataset("minst")
@@ -93,17 +93,34 @@ def test_unknown_names_bring_the_nearest():
         load_dataset("digits:here")
 
 
-def test_a_registered_data_set_is_loaded_and_keeps_its_name(monkeypatch, stripes):
+def test_a_registered_data_set_is_loaded_and_keeps_its_name(monkeypatch):
     monkeypatch.setattr(data, "_SOURCES", dict(data.sources()))
-    register_dataset("stripes", summary="made here")(lambda request: stripes)
-    assert load_dataset("stripes") is stripes
+    images, labels = torch.zeros(20, 1, 2, 2, dtype=torch.uint8), torch.arange(20) % 2
+    made = Parts({"all": images}, {"all": labels}, ("a", "b"), "made here")
+    register_dataset("made", summary="made here")(lambda request: made)
+    assert load_parts("made") is made
+    assert load_dataset("made").name == "made"
 
     def other(request):
-        return stripes
+        return made
 
     other.__module__ = "elsewhere"
     with pytest.raises(ValueError, match="two data sets are named 'digits'"):
         register_dataset("digits", summary="another")(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "classes"),
+    [
+        ("digits", (1, 8, 8), 10), ("mnist", (1, 28, 28), 10), ("fashion_mnist", (1, 28, 28), 10),
+        ("cifar10", (3, 32, 32), 10), ("cifar100", (3, 32, 32), 100), ("svhn", (3, 32, 32), 10),
+        ("fer2013", (1, 48, 48), 7), ("folder", None, None), ("npz", None, None),
+    ],
+)  # fmt: skip
+def test_what_a_list_shows_of_a_source(name, shape, classes):
+    source = data.sources()[name]
+    assert (source.input_shape, source.classes) == (shape, classes)
+    assert source.takes_argument == (shape is None)
 
 
 # --- the idx files of MNIST
@@ -130,7 +147,7 @@ def mnist(tmp_path, monkeypatch):
     for name, array in zip(NAMES, arrays, strict=True):
         packed = gzip.compress(idx(array), mtime=0)
         (raw / f"{name}.gz").write_bytes(packed)
-        resources.append((f"{name}.gz", hashlib.md5(packed).hexdigest()))
+        resources.append((f"{name}.gz", md5(packed)))
     monkeypatch.setattr(tv.MNIST, "resources", resources)
     monkeypatch.setattr(tv.MNIST, "mirrors", ["http://127.0.0.1:9/"])
     return tmp_path / "root", arrays
@@ -140,7 +157,7 @@ def test_mnist_is_read_from_packed_files_without_writing_beside_them(mnist):
     root, arrays = mnist
     before = sorted(root.rglob("*"))
     loaded = load_dataset("mnist", root)
-    assert {split: len(labels) for split, labels in loaded.labels.items()} == {"train": 36, "validation": 4, "test": 10}
+    assert sizes(loaded) == (36, 4, 10)
     assert loaded.input_shape == (1, 28, 28)
     assert torch.equal(loaded.images["test"][:, 0], torch.from_numpy(arrays[2].astype("uint8")))
     assert torch.equal(loaded.labels["test"], torch.from_numpy(arrays[3]))
@@ -158,7 +175,7 @@ def test_mnist_is_read_from_unpacked_files_and_through_the_variable(mnist, monke
 
 
 def test_mnist_faults_name_the_file_and_the_remedy(mnist, tmp_path):
-    root, _ = mnist
+    root, arrays = mnist
     with pytest.raises(DataError, match="no data root is given for mnist") as caught:
         load_dataset("mnist")
     assert "--data-root" in caught.value.remedy
@@ -167,7 +184,7 @@ def test_mnist_faults_name_the_file_and_the_remedy(mnist, tmp_path):
     with pytest.raises(DataError, match="is no folder"):
         load_dataset("mnist", tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="train-images-idx3-ubyte is neither in") as caught:
+    with pytest.raises(DataError, match=r"MNIST/raw/train-images-idx3-ubyte\.gz is missing") as caught:
         load_dataset("mnist", tmp_path / "empty")
     assert "train-images-idx3-ubyte.gz" in caught.value.remedy
     labels = root / "MNIST" / "raw" / f"{NAMES[1]}.gz"
@@ -176,17 +193,14 @@ def test_mnist_faults_name_the_file_and_the_remedy(mnist, tmp_path):
     with pytest.raises(DataError, match="is damaged or another file"):
         load_dataset("mnist", root)
     labels.unlink()
-    with pytest.raises(DataError, match=f"{NAMES[1]} is missing"):
+    with pytest.raises(DataError, match=rf"{NAMES[1]}\.gz is missing"):
         load_dataset("mnist", root)
     labels.with_suffix("").write_bytes(gzip.decompress(whole)[:-10])
     with pytest.raises(DataError, match="cannot be read"):
         load_dataset("mnist", root)
-
-
-def test_a_download_that_fails_says_so(mnist, tmp_path):
-    (tmp_path / "new").mkdir()
-    with pytest.raises(DataError, match="mnist cannot be downloaded"):
-        load_dataset("mnist", tmp_path / "new", download=True)
+    labels.with_suffix("").write_bytes(idx(arrays[1][:30]))
+    with pytest.raises(DataError, match=r"holds images \(40, 28, 28\) and 30 labels up to 3, which is not MNIST"):
+        load_dataset("mnist", root)
 
 
 @pytest.mark.shared
@@ -196,37 +210,165 @@ def test_the_real_mnist(tmp_path):
     with tarfile.open(SHARED / "data" / "mnist-idx-gz.tar") as archive:
         archive.extractall(tmp_path, filter="data")
     real = load_dataset("mnist", tmp_path)
-    assert {split: len(labels) for split, labels in real.labels.items()} == {
-        "train": 54_000, "validation": 6_000, "test": 10_000
-    }  # fmt: skip
+    assert sizes(real) == (54_000, 6_000, 10_000)
     assert torch.bincount(real.labels["test"]).tolist() == [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
 
-# --- CIFAR-10 and FER2013
+# --- CIFAR and SVHN
 
 
-def test_cifar10_is_read_from_its_batches(tmp_path, monkeypatch):
-    folder = tmp_path / "cifar-10-batches-py"
-    folder.mkdir()
-    lists = {"train_list": [], "test_list": []}
+@pytest.fixture
+def cifar(tmp_path, monkeypatch):
+    """CIFAR-10 and CIFAR-100 as archives of 20 + 20 images in two classes, whose checksums torchvision knows."""
     pixels = RNG.integers(0, 256, (20, 3072)).astype("uint8")
-    for part, name in (("train_list", "data_batch_1"), ("test_list", "test_batch")):
-        content = pickle.dumps({"data": pixels, "labels": [i % 2 for i in range(20)]})
-        (folder / name).write_bytes(content)
-        lists[part].append([name, hashlib.md5(content).hexdigest()])
-    meta = pickle.dumps({"label_names": ["cat", "dog"]})
-    (folder / "batches.meta").write_bytes(meta)
-    monkeypatch.setattr(tv.CIFAR10, "train_list", lists["train_list"])
-    monkeypatch.setattr(tv.CIFAR10, "test_list", lists["test_list"])
-    checksum = hashlib.md5(meta).hexdigest()
-    monkeypatch.setattr(tv.CIFAR10, "meta", {"filename": "batches.meta", "key": "label_names", "md5": checksum})
-    loaded = load_dataset("cifar10", tmp_path)
+    for cls, key, train in ((tv.CIFAR10, "labels", "data_batch_1"), (tv.CIFAR100, "fine_labels", "train")):
+        batch = pickle.dumps({"data": pixels, key: [i % 2 for i in range(20)]})
+        names = pickle.dumps({cls.meta["key"]: ["cat", "dog"]})
+        test = cls.test_list[0][0]
+        with tarfile.open(tmp_path / cls.filename, "w:gz") as archive:
+            for name, content in ((train, batch), (test, batch), (cls.meta["filename"], names)):
+                entry = tarfile.TarInfo(f"{cls.base_folder}/{name}")
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        monkeypatch.setattr(cls, "train_list", [[train, md5(batch)]])
+        monkeypatch.setattr(cls, "test_list", [[test, md5(batch)]])
+        monkeypatch.setattr(cls, "meta", {**cls.meta, "md5": md5(names)})
+        monkeypatch.setattr(cls, "tgz_md5", md5((tmp_path / cls.filename).read_bytes()))
+        monkeypatch.setattr(cls, "url", "http://127.0.0.1:9/")
+    return tmp_path, pixels
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar_is_unpacked_and_read_from_its_batches(cifar, name):
+    root, pixels = cifar
+    loaded = load_dataset(name, root, download=True)
     assert (loaded.classes, loaded.input_shape) == (("cat", "dog"), (3, 32, 32))
     assert torch.equal(loaded.images["test"], torch.from_numpy(pixels).reshape(20, 3, 32, 32))
-    (folder / "test_batch").write_bytes(b"cut")
-    with pytest.raises(DataError, match="cifar10 cannot be loaded") as caught:
-        load_dataset("cifar10", tmp_path)
+    assert sizes(loaded) == (18, 2, 20)
+    assert load_dataset(name, root).sha256 == loaded.sha256
+
+
+def test_faults_of_cifars_files(cifar):
+    root, _ = cifar
+    with pytest.raises(DataError, match="cifar-10-batches-py is no folder") as caught:
+        load_dataset("cifar10", root)
     assert "cifar-10-python.tar.gz" in caught.value.remedy
+    load_dataset("cifar10", root, download=True)
+    batch = root / "cifar-10-batches-py" / "test_batch"
+    batch.write_bytes(b"cut")
+    with pytest.raises(DataError, match="test_batch is damaged or another file"):
+        load_dataset("cifar10", root)
+    batch.unlink()
+    with pytest.raises(DataError, match="test_batch is missing"):
+        load_dataset("cifar10", root)
+
+
+def test_an_archive_that_cannot_be_unpacked_leaves_nothing_behind(cifar, monkeypatch):
+    root, _ = cifar
+    archive = root / tv.CIFAR10.filename
+    before, whole = files_in(root), archive.read_bytes()
+    archive.write_bytes(whole[:-50])
+    with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz is damaged or another file"):
+        load_dataset("cifar10", root, download=True)
+    monkeypatch.setattr(tv.CIFAR10, "tgz_md5", md5(whole[:-50]))
+    with pytest.raises(DataError, match="cifar10 cannot be downloaded"):
+        load_dataset("cifar10", root, download=True)
+    assert files_in(root) == before
+    assert [path.name for path in root.iterdir() if path.is_dir()] == []
+
+
+def test_svhn_is_read_from_its_mat_files_and_ten_is_the_digit_zero(tmp_path, monkeypatch):
+    (tmp_path / "svhn").mkdir()
+    images = {part: RNG.integers(0, 256, (20, 3, 32, 32)).astype("uint8") for part in ("train", "test")}
+    labels = np.arange(20) % 10 + 1
+    lists = {}
+    for part, pixels in images.items():
+        file = tmp_path / "svhn" / f"{part}_32x32.mat"
+        savemat(file, {"X": pixels.transpose(2, 3, 1, 0), "y": labels[:, None].astype("uint8")})
+        lists[part] = ["http://127.0.0.1:9/", file.name, md5(file.read_bytes())]
+    monkeypatch.setattr(tv.SVHN, "split_list", lists)
+    parts = load_parts("svhn", tmp_path)
+    assert {part: torch.equal(parts.images[part], torch.from_numpy(images[part])) for part in images} == {
+        "train": True, "test": True
+    }  # fmt: skip
+    assert parts.labels["test"].tolist() == [*range(1, 10), 0] * 2
+    assert parts.classes == tuple("0123456789")
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.raises(DataError, match=r"test_32x32\.mat is damaged or another file"):
+        load_parts("svhn", tmp_path)
+    file.unlink()
+    with pytest.raises(DataError, match=r"svhn/test_32x32\.mat is missing") as caught:
+        load_parts("svhn", tmp_path)
+    assert "train_32x32.mat" in caught.value.remedy
+    with pytest.raises(DataError, match="svhn cannot be downloaded"):
+        load_parts("svhn", tmp_path, download=True)
+    assert files_in(tmp_path) == ["svhn/train_32x32.mat"]
+
+
+# --- downloads
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder, and the address on this machine under which it is served."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=folder)) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_a_download_fetches_what_is_missing_and_nothing_else(mnist, served, tmp_path, monkeypatch):
+    root, _ = mnist
+    folder, address = served
+    monkeypatch.setattr(tv.MNIST, "mirrors", [address])
+    for file in (root / "MNIST" / "raw").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    loaded = load_dataset("mnist", tmp_path / "new" / "root", download=True)
+    assert loaded.sha256 == load_dataset("mnist", root).sha256
+    raw = tmp_path / "new" / "root" / "MNIST" / "raw"
+    assert files_in(tmp_path / "new") == sorted(f"root/MNIST/raw/{name}.gz" for name in NAMES)
+    (raw / f"{NAMES[2]}.gz").unlink()
+    kept = (raw / f"{NAMES[0]}.gz").stat().st_ino
+    load_dataset("mnist", tmp_path / "new" / "root", download=True)
+    assert (raw / f"{NAMES[0]}.gz").stat().st_ino == kept
+    (folder / f"{NAMES[2]}.gz").unlink()
+    assert load_dataset("mnist", tmp_path / "new" / "root", download=True).sha256 == loaded.sha256
+
+
+def test_a_download_that_fails_says_so_and_leaves_nothing(mnist, served, tmp_path, monkeypatch):
+    root, _ = mnist
+    folder, address = served
+    with pytest.raises(DataError, match="mnist cannot be downloaded") as caught:
+        load_dataset("mnist", tmp_path / "new", download=True)
+    assert "MNIST/raw" in caught.value.remedy
+    monkeypatch.setattr(tv.MNIST, "mirrors", [address])
+    for name in NAMES:
+        whole = (root / "MNIST" / "raw" / f"{name}.gz").read_bytes()
+        (folder / f"{name}.gz").write_bytes(whole if name == NAMES[0] else whole[:-9])
+    with pytest.raises(DataError, match=r"mnist cannot be downloaded.*corrupted"):
+        load_dataset("mnist", tmp_path / "new" / "root", download=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_cifar10_is_downloaded_and_unpacked(cifar, served, tmp_path, monkeypatch):
+    source, _ = cifar
+    folder, address = served
+    (source / tv.CIFAR10.filename).rename(folder / tv.CIFAR10.filename)
+    monkeypatch.setattr(tv.CIFAR10, "url", address + tv.CIFAR10.filename)
+    load_dataset("cifar10", tmp_path / "new", download=True)
+    names = ("batches.meta", "data_batch_1", "test_batch")
+    assert files_in(tmp_path / "new") == [f"cifar-10-batches-py/{name}" for name in names]
+
+
+# --- FER2013
 
 
 def fer_rows(usages, labels):
@@ -245,28 +387,101 @@ def test_fer2013_is_read_from_its_table(tmp_path):
     loaded = load_dataset("fer2013", tmp_path)
     assert [loaded.labels[split].tolist() for split in data.SPLITS] == [[0, 6, 3], [1, 2], [5]]
     assert loaded.input_shape == (1, 48, 48)
-    file.write_text(fer_rows(["Training", "Elsewhere"], [0, 1]))
-    with pytest.raises(DataError, match="Usage or emotion is unknown"):
-        load_dataset("fer2013", tmp_path)
-    file.write_text(file.read_text()[:-4000])
-    with pytest.raises(DataError, match="is not FER2013's table"):
+    pixels = file.read_text().splitlines()[-1].rpartition(",")[2].split()
+    assert loaded.images["test"].flatten().tolist() == [int(pixel) for pixel in pixels]
+
+
+def test_faults_of_fer2013s_table(tmp_path):
+    file = tmp_path / "fer2013.csv"
+    for usages, labels in ((["Training", "Elsewhere"], [0, 1]), (["Training"], [7]), (["Training"], [0.5])):
+        file.write_text(fer_rows(usages, labels))
+        with pytest.raises(DataError, match="Usage or emotion is unknown"):
+            load_dataset("fer2013", tmp_path)
+    whole = fer_rows(["Training"] * 2, [0, 1])
+    faults = [whole[:-4000], whole.replace(" 7 ", " 256 "), whole.replace(" 7 ", " x "), whole.replace("pixels", "p")]
+    for fault in [*faults, "", "emotion,Usage,pixels\n", "emotion,Usage,pixels\n0,Training,\n"]:
+        file.write_text(fault)
+        with pytest.raises(DataError, match=r"fer2013\.csv is not FER2013's table"):
+            load_dataset("fer2013", tmp_path)
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"fer2013\.csv is not FER2013's table"):
         load_dataset("fer2013", tmp_path)
     file.unlink()
-    with pytest.raises(DataError, match=r"neither fer2013\.csv nor icml_face_data\.csv"):
+    with pytest.raises(DataError, match=r"neither fer2013\.csv nor icml_face_data\.csv nor a folder train") as caught:
         load_dataset("fer2013", tmp_path)
+    assert "PublicTest" in caught.value.remedy
 
 
-# --- image folders
+# --- image folders, a user's own and copies of known sets
 
 
-def fill(root, splits, size=(9, 12), mode="L", count=12, suffix=".png"):
+def fill(root, splits, size=(9, 12), mode="L", count=12, suffix=".png", classes=("ant", "bee")):
     for split in splits:
-        for label, name in enumerate(("ant", "bee")):
+        for label, name in enumerate(classes):
             folder = root / split / name
             folder.mkdir(parents=True)
             for index in range(count):
-                shape = (*size, 3) if mode == "RGB" else size
-                Image.fromarray(np.full(shape, 100 * label + index, "uint8")).save(folder / f"{index:02}{suffix}")
+                level = (100 if len(classes) == 2 else 20) * label + index
+                pixels = np.full((*size, 3) if mode == "RGB" else size, level, "uint8")
+                Image.fromarray(pixels).save(folder / f"{index:02}{suffix}")
+
+
+@pytest.mark.parametrize("place", ["fer2013", "fer2013-jpeg", "."])
+@pytest.mark.parametrize("names", [("train", "validation", "test"), ("Training", "PublicTest", "PrivateTest")])
+def test_fer2013_is_read_from_image_files_with_its_own_order_of_classes(tmp_path, place, names):
+    fill(tmp_path / place, names, size=(48, 48), count=2, suffix=".jpg", classes=FER_CLASSES)
+    loaded = load_dataset("fer2013", tmp_path)
+    assert loaded.classes == FER_CLASSES
+    for split in data.SPLITS:
+        assert loaded.labels[split].tolist() == [label for label in range(7) for _ in range(2)]
+        levels = loaded.images[split].float().mean((1, 2, 3)).round().int().tolist()
+        assert levels == [20 * label + index for label in range(7) for index in range(2)]
+    assert "copy of FER2013 in image files (JPEG), not its table" in loaded.source
+
+
+def test_cifar10_is_read_from_image_files_unless_its_official_files_are_there(cifar):
+    root, _ = cifar
+    fill(root / "cifar10-jpeg", ["train", "test"], (32, 32), "RGB", 10, ".jpg", CIFAR10_CLASSES)
+    for archive in root.glob("*.gz"):
+        archive.rename(archive.with_suffix(".later"))
+    copy = load_dataset("cifar10", root, download=True)
+    assert copy.classes == CIFAR10_CLASSES == tuple(sorted(CIFAR10_CLASSES))
+    assert copy.labels["test"].tolist() == [label for label in range(10) for _ in range(10)]
+    assert sizes(copy) == (90, 10, 100)
+    assert copy.source.startswith("a copy of CIFAR-10 in image files (JPEG), not its official files")
+    for archive in root.glob("*.later"):
+        archive.rename(archive.with_suffix(".gz"))
+    assert load_dataset("cifar10", root, download=True).source.startswith("CIFAR-10's official files")
+    assert load_dataset("cifar10", root).source.startswith("CIFAR-10's official files")
+
+
+def test_a_copy_that_is_not_the_whole_set_is_refused(tmp_path):
+    root = tmp_path / "fer2013"
+    fill(root, ["train", "test"], size=(48, 48), count=1, classes=FER_CLASSES)
+    with pytest.raises(DataError, match=r"fer2013/validation is no folder"):
+        load_dataset("fer2013", tmp_path)
+    fill(root, ["validation"], size=(48, 48), count=1, classes=FER_CLASSES[1:])
+    load_dataset("fer2013", tmp_path)
+    (root / "train" / "sad").rename(root / "train" / "sadness")
+    with pytest.raises(DataError, match=r"train has the class 'sadness', which is none of angry, disgust"):
+        load_dataset("fer2013", tmp_path)
+    (root / "train" / "sadness").rename(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=r"train/sad holds no image"):
+        load_dataset("fer2013", tmp_path)
+    fill(tmp_path / "other" / "fer2013", data.SPLITS, (48, 48), "RGB", 1, classes=FER_CLASSES)
+    with pytest.raises(DataError, match=r"fer2013 are 3x48x48 \(channels x height x width\), not 1x48x48"):
+        load_dataset("fer2013", tmp_path / "other")
+
+
+@pytest.mark.shared
+def test_the_copy_of_fer2013(tmp_path):
+    from conftest import SHARED
+
+    with tarfile.open(SHARED / "data" / "fer2013-jpeg.tar.gz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    real = load_dataset("fer2013", tmp_path)
+    assert sizes(real) == (28_709, 3_589, 3_589)
+    assert torch.bincount(real.labels["train"]).tolist() == [3995, 436, 4097, 7215, 4830, 3171, 4965]
 
 
 @pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("RGB", 3)])
@@ -283,8 +498,38 @@ def test_a_folder_of_images(tmp_path, mode, channels):
 def test_a_folder_without_validation_holds_out_a_tenth_of_train(tmp_path):
     fill(tmp_path / "set", ["train", "test"], count=20, suffix=".jpg")
     loaded = load_dataset("folder:set", tmp_path)
-    assert {split: len(labels) for split, labels in loaded.labels.items()} == {"train": 36, "validation": 4, "test": 40}
+    assert sizes(loaded) == (36, 4, 40)
     assert loaded.labels["validation"].tolist().count(0) == 2
+
+
+def test_a_folder_without_splits_is_split_60_20_20(tmp_path):
+    fill(tmp_path, ["set"], count=20)
+    (tmp_path / "set" / "README.txt").write_text("not a class")
+    parts = load_parts("folder:set")
+    assert list(parts.labels) == ["all"]
+    assert parts.labels["all"].tolist() == [0] * 20 + [1] * 20
+    assert parts.images["all"][:, 0, 0, 0].tolist() == [*range(20), *range(100, 120)]
+    assert sizes(load_dataset("folder:set")) == (24, 8, 8)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_accepted_suffix_is_read_in_either_case(tmp_path, suffix):
+    colours = Image.fromarray(RNG.integers(0, 256, (9, 12, 3)).astype("uint8"))
+    picture = colours.convert("L") if suffix == ".pgm" else colours
+    for name, ending in (("ant", suffix), ("bee", suffix.upper())):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for index in range(10):
+            picture.save(tmp_path / "set" / name / f"{index}{ending}")
+    images = load_parts(f"folder:{tmp_path / 'set'}").images["all"]
+    expected = np.asarray(Image.open(tmp_path / "set" / "ant" / f"0{suffix}"))
+    assert images.shape == (20, 1 if suffix == ".pgm" else 3, 9, 12)
+    assert np.array_equal(images[-1].permute(1, 2, 0).squeeze().numpy(), expected)
+
+
+def test_large_images_are_read_in_their_order(tmp_path):
+    fill(tmp_path, ["set"], size=(160, 160), count=90)
+    parts = load_parts("folder:set")
+    assert parts.images["all"][:, 0, 80, 80].tolist() == [*range(90), *range(100, 190)]
 
 
 def test_one_colour_image_makes_all_of_them_rgb(tmp_path):
@@ -307,24 +552,29 @@ def test_sixteen_bits_keep_their_upper_eight(tmp_path):
         Image.fromarray(np.full((9, 12), 0x1234, "uint16")).save(file)
     loaded = load_dataset(f"folder:{tmp_path / 'set'}")
     assert loaded.images["test"].unique().tolist() == [0x12]
-    Image.fromarray(np.zeros((9, 12), "float32")).save(tmp_path / "a.tiff")
-    (tmp_path / "a.tiff").rename(tmp_path / "set" / "train" / "ant" / "00.png")
-    with pytest.raises(DataError, match=r"00\.png cannot be read as an image: its pixels are of the kind F"):
+    Image.fromarray(np.zeros((9, 12), "float32")).save(tmp_path / "set" / "train" / "ant" / "00.tiff")
+    with pytest.raises(DataError, match=r"00\.tiff cannot be read as an image: its pixels are of the kind F"):
         load_dataset(f"folder:{tmp_path / 'set'}")
 
 
 def test_folder_faults_name_the_path(tmp_path):
     root = tmp_path / "set"
-    with pytest.raises(DataError, match=r"set.train is no folder") as caught:
+    with pytest.raises(DataError, match="set is no folder") as caught:
         load_dataset(f"folder:{root}")
     assert "PATH/train/<class>" in caught.value.remedy
-    fill(root, ["train", "test"])
+    root.mkdir()
+    with pytest.raises(DataError, match="set holds no folders; a data set has two classes or more"):
+        load_dataset(f"folder:{root}")
+    fill(root, ["train"])
+    with pytest.raises(DataError, match=r"set.test is no folder"):
+        load_dataset(f"folder:{root}")
+    fill(root, ["test"])
     (root / "test" / "cow").mkdir()
-    with pytest.raises(DataError, match="has the class 'cow', which train has not"):
+    with pytest.raises(DataError, match=r"test has the class 'cow', which is none of ant, bee"):
         load_dataset(f"folder:{root}")
     (root / "test" / "cow").rmdir()
     (root / "train" / "cow").mkdir()
-    with pytest.raises(DataError, match=r"train.cow holds no image"):
+    with pytest.raises(DataError, match=r"train.cow holds no image$"):
         load_dataset(f"folder:{root}")
     (root / "train" / "cow").rmdir()
     image = root / "train" / "bee" / "03.png"
@@ -335,13 +585,163 @@ def test_folder_faults_name_the_path(tmp_path):
     Image.fromarray(np.zeros((5, 5), "uint8")).save(image)
     with pytest.raises(DataError, match=r"03\.png is 5x5 \(height x width\), the first image 9x12"):
         load_dataset(f"folder:{root}")
+    with pytest.raises(DataError, match="is no path"):
+        load_dataset(f"folder:{'a' * 5000}")
 
 
-def test_splits_of_two_shapes_are_refused():
-    def part(side):
-        return torch.zeros(4, 1, side, side, dtype=torch.uint8), torch.arange(4) % 2
+def test_what_is_passed_over_is_said(tmp_path):
+    for name in ("ant", "bee"):
+        (tmp_path / "set" / name / "deeper").mkdir(parents=True)
+        for file in ("a.gif", "b.GIF", "c", "deeper/d.png"):
+            (tmp_path / "set" / name / file).write_bytes(b"")
+    said = r"ant holds no image; passed over: 2 \.gif, 1 without a suffix, 1 folder$"
+    with pytest.raises(DataError, match=said) as caught:
+        load_dataset("folder:set")
+    assert ".webp" in caught.value.remedy
 
-    with pytest.raises(DataError, match=r"\(1, 8, 8\) in train and \(1, 9, 9\) in test"):
-        three_splits("made", part(8), part(8), part(9), ["a", "b"], "")
-    with pytest.raises(DataError, match="the validation split of made is empty"):
-        three_splits("made", part(8), tuple(t[:0] for t in part(8)), part(8), ["a", "b"], "")
+
+# --- arrays in a .npz file
+
+
+def arrays(count=20, shape=(6, 8)):
+    return RNG.integers(0, 256, (count, *shape)).astype("uint8"), np.arange(count) % 2
+
+
+def written(path, **content):
+    np.savez(path, **content)
+    return f"npz:{path}"
+
+
+SPLIT_NAMES = {
+    "keras": ("x_train", "y_train", "x_val", "y_val", "x_test", "y_test"),
+    "keras, too": ("x_train", "y_train", "x_validation", "y_validation", "x_test", "y_test"),
+    "medmnist": ("train_images", "train_labels", "val_images", "val_labels", "test_images", "test_labels"),
+}
+
+
+@pytest.mark.parametrize("names", SPLIT_NAMES.values(), ids=SPLIT_NAMES)
+def test_arrays_of_three_splits_are_read_as_they_are(tmp_path, names):
+    content = [array for count in (20, 10, 12) for array in arrays(count)]
+    parts = load_parts(written(tmp_path / "a.npz", **dict(zip(names, content, strict=True))))
+    for part, images, labels in zip(data.SPLITS, content[::2], content[1::2], strict=True):
+        assert torch.equal(parts.images[part][:, 0], torch.from_numpy(images))
+        assert torch.equal(parts.labels[part], torch.from_numpy(labels))
+    assert parts.classes == ("0", "1")
+    two = dict(zip(names, content, strict=True))
+    del two[names[2]], two[names[3]]
+    assert sizes(load_dataset(written(tmp_path / "b.npz", **two))) == (18, 2, 12)
+
+
+@pytest.mark.parametrize("names", [("images", "labels"), ("x", "y"), ("X", "y"), ("data", "target")])
+def test_arrays_without_splits_are_split_60_20_20(tmp_path, names):
+    written(tmp_path / "a.npz", **dict(zip(names, arrays(), strict=True)))
+    (tmp_path / "here").mkdir()
+    assert sizes(load_dataset("npz:a.npz", tmp_path / "here")) == (12, 4, 4)
+    (tmp_path / "a.npz").rename(tmp_path / "here" / "a.npz")
+    assert load_dataset("npz:a.npz", tmp_path / "here").name == "npz:a.npz"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_may_come_first_or_last(tmp_path, channels):
+    images, labels = arrays(shape=(channels, 6, 8))
+    first = load_parts(written(tmp_path / "a.npz", x=images, y=labels)).images["all"]
+    last = load_parts(written(tmp_path / "b.npz", x=images.transpose(0, 2, 3, 1), y=labels)).images["all"]
+    assert torch.equal(first, torch.from_numpy(images))
+    assert torch.equal(last, first)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int64", "uint16", ">i4", "float16", "float32", "float64"])
+def test_pixels_of_other_kinds_become_the_same_levels(tmp_path, dtype):
+    images, labels = arrays()
+    images //= 2  # int8
+    images[0, 0, :3] = 0, 127, 2
+    whole = load_parts(written(tmp_path / "a.npz", x=images.astype(dtype), y=labels))
+    assert torch.equal(whole.images["all"][:, 0], torch.from_numpy(images))
+    if "float" in dtype:
+        unit = load_parts(written(tmp_path / "b.npz", x=(images / 255 * 2).astype(dtype), y=labels))
+        assert (unit.images["all"][:, 0].int() - 2 * torch.from_numpy(images).int()).abs().max() <= (dtype == "float16")
+        assert "pixels from 0 to 1 rounded to 256 levels" in unit.source
+
+
+def test_labels_may_be_columns_or_several_an_image_and_have_names(tmp_path):
+    images, labels = arrays()
+    column = load_parts(written(tmp_path / "a.npz", x=images, y=labels[:, None].astype(float), classes=["ant", "bee"]))
+    assert torch.equal(column.labels["all"], torch.from_numpy(labels))
+    assert column.classes == ("ant", "bee")
+    several = RNG.integers(0, 5, (20, 4))
+    several[0] = 0, 4, 0, 0
+    parts = load_parts(written(tmp_path / "b.npz", x=images, y=several))
+    assert torch.equal(parts.labels["all"], torch.from_numpy(several))
+    assert parts.classes == ("0", "1", "2", "3", "4")
+    assert load_dataset(f"npz:{tmp_path / 'b.npz'}").positions == 4
+
+
+IMAGES, LABELS = arrays()
+OBJECTS = np.array([None] * 20)
+FAULTS = {
+    "no known name": ({"pictures": IMAGES}, "no images under a name that is known; it holds pictures"),
+    "nothing": ({}, "it holds nothing"),
+    "two names": ({"x": IMAGES, "images": IMAGES, "y": LABELS}, "under several names: images, x"),
+    "no test": ({"x_train": IMAGES, "y_train": LABELS}, "has x_train, but no images of test"),
+    "no labels": ({"x": IMAGES}, "has x, but not y"),
+    "objects": ({"x": IMAGES, "y": OBJECTS}, "y cannot be read"),
+    "flat": ({"x": IMAGES.reshape(20, -1), "y": LABELS}, r"x has the shape \(20, 48\)"),
+    "two channels": ({"x": IMAGES.reshape(20, 4, 6, 2), "y": LABELS}, r"x has the shape \(20, 4, 6, 2\)"),
+    "two readings": ({"x": IMAGES.reshape(20, 3, 16, 1), "y": LABELS}, r"x has the shape \(20, 3, 16, 1\)"),
+    "empty": ({"x": IMAGES[:0], "y": LABELS[:0]}, "x is empty"),
+    "booleans": ({"x": IMAGES > 9, "y": LABELS}, "x is of the kind bool"),
+    "negative": ({"x": IMAGES.astype(int) - 9, "y": LABELS}, "x is int64 from -9 to "),
+    "too large": ({"x": IMAGES * np.uint16(9), "y": LABELS}, "x is uint16 from 0 to "),
+    "standardised": ({"x": IMAGES / 100 - 1, "y": LABELS}, "x is float64 from -1 to "),
+    "neither range": ({"x": IMAGES / 170, "y": LABELS}, "x is float64 from 0 to 1.5"),
+    "no numbers": ({"x": IMAGES * np.nan, "y": LABELS}, "x is float64 from nan to nan"),
+    "two ranges": (
+        {"x_train": IMAGES / 255, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS},
+        "different ranges: x_train from 0 to 1, x_test from 0 to 255",
+    ),
+    "too few labels": ({"x": IMAGES, "y": LABELS[:9]}, r"y has the shape \(9,\), for 20 images"),
+    "fractions": ({"x": IMAGES, "y": LABELS / 2}, "y is float64 from 0 to 0.5"),
+    "below 0": ({"x": IMAGES, "y": LABELS - 1}, "y is int64 from -1 to 0"),
+    "huge": ({"x": IMAGES, "y": LABELS * 10**9}, "y is int64 from 0 to 1e"),
+    "texts": ({"x": IMAGES, "y": LABELS.astype(str)}, "y is <U21"),
+    "from 1": ({"x": IMAGES, "y": LABELS + 1}, "the labels of y begin at 1"),
+    "one-hot": ({"x": IMAGES, "y": np.eye(2)[LABELS]}, r"y, of the shape \(20, 2\), looks one-hot"),
+    "too few names": ({"x": IMAGES, "y": LABELS, "classes": ["a"]}, "label 1, but classes names 1 classes"),
+    "equal names": ({"x": IMAGES, "y": LABELS, "classes": ["a", "a"]}, r"classes is <U1 of the shape \(2,\)"),
+    "a class of test alone": (
+        {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS + 1},
+        "y_test has the label 2, but y_train has 2 classes",
+    ),
+    "other positions": (
+        {"x_train": IMAGES, "y_train": LABELS, "x_test": IMAGES, "y_test": np.zeros((20, 2), int)},
+        "y_train and y_test have different numbers of labels",
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "said"), FAULTS.values(), ids=FAULTS)
+def test_faults_of_arrays_name_the_file_and_the_array(tmp_path, content, said):
+    with pytest.raises(DataError, match=rf"a\.npz.*{said}") as caught:
+        load_parts(written(tmp_path / "a.npz", **content))
+    assert caught.value.remedy
+    assert caught.value.exit_code == 5
+
+
+def test_what_is_no_npz_file_says_so(tmp_path):
+    file = tmp_path / "a.npz"
+    with pytest.raises(DataError, match=r"a\.npz is no file"):
+        load_parts(f"npz:{file}")
+    written(file, x=IMAGES, y=LABELS)
+    whole = file.read_bytes()
+    pickled = pickle.dumps({"x": 1})
+    for content in (whole[: len(whole) // 2], b"", b"text", pickled):
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=r"a\.npz cannot be read as \.npz"):
+            load_parts(f"npz:{file}")
+    file.write_bytes(whole.replace(IMAGES.tobytes(), bytes(IMAGES.nbytes)))
+    with pytest.raises(DataError, match=r"a\.npz: x cannot be read: .*CRC"):
+        load_parts(f"npz:{file}")
+    with file.open("wb") as target:
+        np.save(target, IMAGES)
+    with pytest.raises(DataError, match="holds one array without a name"):
+        load_parts(f"npz:{file}")

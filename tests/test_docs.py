@@ -55,12 +55,15 @@ def test_the_readme_shows_commands():
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_of_the_readme_works(own_registries, monkeypatch, capsys, tmp_path, filled, line):
     (tmp_path / "mynets.py").write_text(next(block for block in blocks(README, "python") if "register_model" in block))
+    (tmp_path / "mystudy.toml").write_text(blocks(README, "toml")[0])
     (tmp_path / "results").symlink_to(filled.folder)
     words = shlex.split(line, comments=True)[1:]
     if words[0] == "compare" and "--dry-run" not in words:
         words.append("--dry-run")
-    if words[0] == "train":
+    if words[0] in {"train", "run", "tune"}:
         words += ["--quiet"]
+    if words[0] == "tune":
+        words += ["--trials", "1", "--epochs", "1", "--seeds", "1"]
     code, out, err = invoke(monkeypatch, capsys, *words)
     assert (code, err) == (0, "")
     assert out

@@ -236,16 +236,16 @@ def test_an_interrupt_keeps_what_is_finished(tmp_path, monkeypatch):
 
 def test_faults_are_said_before_anything_is_written(tmp_path):
     out = tmp_path / "out"
-    for study, error in [
-        (small_study(["resnet81"]), InputError),
-        (small_study(["mlp", "mlp"]), InputError),
-        (small_study([]), InputError),
-        (small_study(baseline="cnn"), InputError),
-        (small_study(dataset="minst"), InputError),
-        (small_study(dataset="mnist"), DataError),
+    for models, settings, error in [
+        (["resnet81"], {}, InputError),
+        (["mlp", "mlp"], {}, InputError),
+        ([], {}, InputError),
+        (["mlp"], {"baseline": "cnn"}, InputError),
+        (["mlp"], {"dataset": "minst"}, InputError),
+        (["mlp"], {"dataset": "mnist"}, DataError),
     ]:
         with pytest.raises(error):
-            quick(study, out)
+            quick(small_study(models, **settings), out)
     assert not out.exists()
 
 
@@ -299,7 +299,7 @@ def test_changed_files_are_not_trained_on(tmp_path, stripes):
 def test_running_out_of_memory_is_told_apart(monkeypatch, error, status):
     from archbench import execute
 
-    def fail(*_):
+    def fail(*_, **__):
         raise error
 
     monkeypatch.setattr(execute, "train", fail)

@@ -49,6 +49,116 @@ def test_what_is_not_accepted_says_what_is(settings):
     assert caught.value.remedy
 
 
+def names(**asked):
+    return [case.name for case in make_study(["cnn"], **asked).settings]
+
+
+def test_a_grid_is_every_combination_the_last_factor_first():
+    study = make_study(["cnn"], factors={"lr": [0.1, 0.2], "preprocess": ["original", "gray+resize:12"]}, epochs=3)
+    assert [case.name for case in study.cases] == [
+        "lr=0.1, original", "lr=0.1, gray+resize:12", "lr=0.2, original", "lr=0.2, gray+resize:12",
+    ]  # fmt: skip
+    assert [(case.recipe.lr, case.view.preprocess) for case in study.cases] == [
+        (lr, steps) for lr in (0.1, 0.2) for steps in ((), ("gray", "resize:12x12"))
+    ]
+    assert {case.recipe.epochs for case in study.cases} == {3}
+    assert {case.models for case in study.cases} == {("cnn",)}
+
+
+def test_what_a_factors_value_is_called_in_a_case():
+    assert names(factors={"augment": [[], ["flip", "crop:2"]]}) == ["augment=", "augment=flip+crop:2"]
+    assert names(factors={"dataset": ["digits", "mnist"]}) == ["digits", "mnist"]
+    assert names(factors={"split": [(100, 20, 30)], "l2": [1e-4]}) == ["split=100+20+30, l2=0.0001"]
+    assert names(factors={"optimizer": ("adam", "sgd")}) == ["adam", "sgd"]
+
+
+def test_a_factor_replaces_the_studys_own_value():
+    study = make_study(["cnn"], lr=0.5, dataset="digits", factors={"lr": [0.1], "dataset": ["mnist"]})
+    (case,) = study.settings
+    assert (case.recipe.lr, case.dataset, study.recipe.lr, study.dataset) == (0.1, "mnist", 0.5, "digits")
+    rates = make_study(["cnn"], factors={"optimizer": ["adam", "sgd", "adadelta"]}).settings
+    assert [case.recipe.lr for case in rates] == [3e-3, 0.05, 1.0]  # each optimizer's own
+
+
+def test_a_case_sets_what_it_names_and_takes_the_rest_from_the_study():
+    study = make_study(
+        ["cnn"], ["3k"], lr=0.5, limit=50,
+        cases=[
+            {"name": "plain"},
+            {"name": "other", "models": ["mlp@5k"], "budgets": [], "dataset": "mnist", "lr": 0.1},
+        ],
+    )  # fmt: skip
+    plain, other = study.cases
+    assert (plain.models, plain.budgets, plain.dataset, plain.recipe.lr) == (("cnn",), (3000,), "digits", 0.5)
+    assert (other.models, other.budgets, other.dataset, other.recipe.lr) == (("mlp@5k",), (), "mnist", 0.1)
+    assert plain.view.limit == other.view.limit == 50
+    assert study.models == ("cnn", "mlp@5k")
+
+
+def test_cases_and_factors_multiply():
+    cases = [{"name": "a", "lr": 0.5}, {"name": "b"}]
+    study = make_study(["cnn"], cases=cases, factors={"batch_size": [8, 16]}, lr=0.1)
+    assert [case.name for case in study.cases] == [
+        "a, batch_size=8", "a, batch_size=16", "b, batch_size=8", "b, batch_size=16",
+    ]  # fmt: skip
+    assert [case.recipe.lr for case in study.cases] == [0.5, 0.5, 0.1, 0.1]
+
+
+def test_several_preprocessings_become_a_factor():
+    study = make_study(["cnn"], preprocess="original,gray+resize:12", factors={"lr": [0.1, 0.2]})
+    assert [case.name for case in study.cases] == [
+        "original, lr=0.1", "original, lr=0.2", "gray+resize:12, lr=0.1", "gray+resize:12, lr=0.2",
+    ]  # fmt: skip
+    assert study.view.preprocess == ()
+    one = make_study(["cnn"], preprocess=["gray", "resize:12"])  # a list is one chain
+    assert (one.cases, one.view.preprocess) == ((), ("gray", "resize:12x12"))
+
+
+def test_a_single_case_counts_even_without_a_name():
+    (case,) = make_study(["cnn"], lr=0.5, cases=[{"lr": 0.1}]).settings
+    assert (case.name, case.recipe.lr) == ("", 0.1)
+    assert make_study(["cnn"], lr=0.5, cases=[{}]).cases == ()
+    assert make_study(["cnn"]).cases == ()
+
+
+def test_options_reach_the_models_of_cases():
+    study = make_study(cases=[{"name": "a", "models": ["resnet18"]}, {"name": "b", "models": ["cnn"]}], head="gap")
+    assert [case.models for case in study.cases] == [("resnet18[head=gap]",), ("cnn[head=gap]",)]
+
+
+def test_a_baseline_may_stand_in_any_case():
+    cases = [{"name": "a", "models": ["cnn[dropout=.5]"]}, {"name": "b", "models": ["mlp@3k"]}]
+    assert make_study(cases=cases, baseline="cnn[dropout=0.5]").baseline == "cnn[dropout=0.5]"
+    assert make_study(cases=cases, baseline="mlp").baseline == "mlp"
+    with pytest.raises(InputError, match="'cnn@9k' is not among"):
+        make_study(cases=cases, baseline="cnn@9k")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"factors": {"lr": []}}, "the factor lr has no list of values"),
+        ({"factors": {"lr": 0.1}}, "the factor lr has no list of values"),
+        ({"factors": {"optimizer": "adam"}}, "the factor optimizer has no list of values"),
+        ({"factors": {"learning": [1]}}, "'learning' is no setting"),
+        ({"factors": {"seeds": [1, 2]}}, "'seeds' is no setting"),
+        ({"factors": {"lr": [0.1, -1.0]}}, "-1.0 is not accepted"),
+        ({"factors": {"lr": [0.1, 0.1]}}, "two cases are named 'lr=0.1'"),
+        ({"cases": [{"name": "a"}, {"name": "a", "lr": 1.0}]}, "two cases are named 'a'"),
+        ({"cases": [{"lr": 0.1}, {"lr": 0.2}]}, "two cases are named ''"),
+        ({"cases": [{"learning": 1}]}, "'learning' is no setting"),
+        ({"cases": [{"dataset": "mnits"}]}, "unknown data set 'mnits'"),
+        ({"cases": [{"budgets": ["3kk"]}]}, "'3kk' is not a budget"),
+        ({"preprocess": "gray,grey"}, "unknown pre-processing step 'grey'"),
+        ({"learning": 1}, "'learning' is no setting"),
+    ],
+)
+def test_cases_and_factors_that_cannot_be(asked, message):
+    with pytest.raises(InputError, match=message) as caught:
+        make_study(["cnn"], **asked)
+    assert caught.value.remedy
+
+
 def test_names_of_results_folders():
     assert results_folder("digits") == Path("results/digits")
     assert results_folder("folder:/data/My Cats") == Path("results/folder-My_Cats")

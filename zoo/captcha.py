@@ -24,6 +24,7 @@ def _published(params: int, in_chans: int, basis: str = "stated") -> dict[str, A
         "source": SOURCE,
         "input_shape": (in_chans, 50, 130),
         "classes": 19,
+        "positions": POSITIONS,
         "published": Published(params, "torch", basis),
     }
 

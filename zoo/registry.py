@@ -63,6 +63,7 @@ def register_model(
     published: Published | None = None,
     by_gradient: bool = True,
     requires: str = "",
+    positions: int = 1,
 ) -> Callable[[Build], Build]: ...
 def register_model(name: str | Build | None = None, /, **known: Any) -> Build | Callable[[Build], Build]:
     """Register the decorated builder (a function or an `nn.Module` class), under its own name unless one is given.
@@ -74,7 +75,7 @@ def register_model(name: str | Build | None = None, /, **known: Any) -> Build | 
         name: by default the builder's own.
         known: what else the model's `ModelSpec` holds: `family`, `summary` (by default the first line of the builder's
             docstring), `source`, `shape`, `width`, `depth`, `preset`, `input_shape`, `classes`, `published`,
-            `by_gradient`, `requires`.
+            `by_gradient`, `requires`, `positions`.
 
     Raises:
         DuplicateModelError: the name is taken by another builder.

@@ -59,6 +59,7 @@ class ModelSpec:
         by_gradient: whether it learns by gradient descent; else its module says `learns_by_fit = True` and has a
             method `fit(images, labels)`, which takes float (N, C, H, W) and int64 (N,), and learns in that one call.
         requires: the extra of archbench that the model needs installed; empty where it needs none.
+        positions: labels that it gives an image, each of `num_classes`: its logits are (N, positions, num_classes).
     """
 
     name: str
@@ -76,6 +77,7 @@ class ModelSpec:
     published: Published | None = None
     by_gradient: bool = True
     requires: str = ""
+    positions: int = 1
 
     @cached_property
     def scalable(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archbench.cli import compare, models, results
+from archbench.cli import compare, datasets, models, results, studies, tune
 from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
 from archbench.errors import ArchbenchError, Interrupted, reason
@@ -27,7 +27,11 @@ app.command("show")(results_only(models.show))
 app.command("cost")(results_only(models.cost))
 app.command("plot")(results_only(results.plot))
 app.command("export")(results_only(results.export))
-app.command("datasets")(results_only(results.datasets))
+app.add_typer(datasets.app, name="datasets")
+app.command("run")(results_only(studies.run))
+app.command("reproduce")(results_only(studies.reproduce))
+app.command("studies")(results_only(studies.studies))
+app.command("tune")(results_only(tune.tune))
 
 
 def _version(value: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from archbench.schema import Study
 
 
+@o.trains
 def compare(
     models: o.MaybeModels = None,
     budgets: o.Budgets = None,
@@ -23,33 +24,15 @@ def compare(
     heads: o.Heads = None,
     baseline: o.Baseline = None,
     imports: o.Imports = None,
-    scale: o.Scale = None,
-    head: o.Head = None,
-    weights: o.Weights = None,
-    freeze: o.Freeze = None,
-    dataset: o.Dataset = "digits",
-    shown_as: o.ShownAs = None,
-    data_root: o.DataRoot = None,
-    download: o.Download = False,
-    device: o.Device = "auto",
-    threads: o.Threads = 1,
     workers: o.Workers = None,
-    epochs: o.Epochs = 15,
     seeds: o.Seeds = "3",
-    batch_size: o.BatchSize = 64,
-    lr: o.Lr = None,
-    optimizer: o.Optimizer = "adam",
-    schedule: o.Schedule = "cosine",
-    weight_decay: o.WeightDecay = 0.0,
-    label_smoothing: o.LabelSmoothing = 0.0,
-    augment: o.Augment = "",
-    precision: o.Precision = "fp32",
     name: o.Name = None,
     out_folder: o.Out = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     dry_run: o.DryRun = False,
     debug: o.Debug = False,
+    **settings: Any,
 ) -> None:
     """Compare models at equal parameters: size, count, time, train, draw.
 
@@ -59,58 +42,26 @@ def compare(
     from archbench.units import parse_counts
 
     targets = () if budgets is None else parse_counts(budgets)
-    folder = results_folder(dataset, name, out_folder)
+    folder = results_folder(settings["dataset"], name, out_folder)
     study = make_study(
-        models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, scale=scale, head=head,
-        weights=weights, freeze=freeze, input=shown_as, plugins=o.import_plugins(imports), dataset=dataset,
-        data_root=data_root, download=download, device=device, threads=threads, epochs=epochs, seeds=seeds,
-        batch_size=batch_size, lr=lr, optimizer=optimizer, schedule=schedule, weight_decay=weight_decay,
-        label_smoothing=label_smoothing, augment=augment, precision=precision,
+        models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, seeds=seeds,
+        plugins=o.import_plugins(imports), **settings,
     )  # fmt: skip
-    if dry_run:
-        _dry_run(study, folder, as_json=as_json)
-        return
-    comparison, files = _run(study, folder, workers, quiet=quiet)
-    if as_json:
-        print_json({
-            "name": folder.name, "folder": str(folder), "files": [str(file) for file in files],
-            "summary": json_rows(comparison.summary()), "overhead": json_rows(comparison.overhead()),
-            "runs": json_rows(comparison.frame()),
-        })  # fmt: skip
-    else:
-        _print(comparison, files)
-    _exit(comparison)
+    finish(study, folder, workers, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
+@o.trains
 def train(
     model: o.Model,
     budget: o.Budget = None,
     imports: o.Imports = None,
-    scale: o.Scale = None,
-    head: o.Head = None,
-    weights: o.Weights = None,
-    freeze: o.Freeze = None,
-    dataset: o.Dataset = "digits",
-    shown_as: o.ShownAs = None,
-    data_root: o.DataRoot = None,
-    download: o.Download = False,
-    device: o.Device = "auto",
-    threads: o.Threads = 1,
-    epochs: o.Epochs = 15,
     seed: o.Seed = 0,
-    batch_size: o.BatchSize = 64,
-    lr: o.Lr = None,
-    optimizer: o.Optimizer = "adam",
-    schedule: o.Schedule = "cosine",
-    weight_decay: o.WeightDecay = 0.0,
-    label_smoothing: o.LabelSmoothing = 0.0,
-    augment: o.Augment = "",
-    precision: o.Precision = "fp32",
     name: o.Name = None,
     out_folder: o.Out = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
+    **settings: Any,
 ) -> None:
     """Train one model once and show its epochs; the result is kept in results/train-<data set>."""
     from archbench.errors import InputError
@@ -118,61 +69,88 @@ def train(
     from archbench.study import make_study, results_folder
     from archbench.units import parse_count
 
-    folder = results_folder(dataset, name, out_folder)
+    folder = results_folder(settings["dataset"], name, out_folder)
     if name is None and out_folder is None:
         folder = folder.with_name(f"train-{folder.name}")  # a comparison's figures are not replaced by one model's
     if budget is not None and parse_reference(model)[1] is not None:
         msg = f"{model} has a budget of its own beside --budget"
         raise InputError(msg, "Give one of the two.")
     budgets = [] if budget is None else [parse_count(budget)]
-    study = make_study(
-        [model], budgets, seeds=[seed], scale=scale, head=head, weights=weights, freeze=freeze, input=shown_as,
-        plugins=o.import_plugins(imports), dataset=dataset,
-        data_root=data_root, download=download, device=device, threads=threads, epochs=epochs, batch_size=batch_size,
-        lr=lr, optimizer=optimizer, schedule=schedule, weight_decay=weight_decay, label_smoothing=label_smoothing,
-        augment=augment, precision=precision,
-    )  # fmt: skip
-    comparison, files = _run(study, folder, None, quiet=quiet)
+    study = make_study([model], budgets, seeds=[seed], plugins=o.import_plugins(imports), **settings)
+    if study.cases:
+        msg = "one model is trained once, on one pre-processing"
+        raise InputError(msg, "Join steps by +; `archbench compare` compares several.")
+    comparison, files = run_study(study, folder, None, quiet=quiet)
     if as_json:
         print_json({**json_rows(comparison.frame())[0], "curve": json_rows(comparison.epochs())})
     else:
         from archbench.words import epochs_words
 
         print_table(epochs_words(comparison.epochs()))
-        _print(comparison, files)
-    _exit(comparison)
+        print_comparison(comparison, files)
+    finished(comparison)
 
 
-def _run(study: Study, folder: Path, workers: int | None, *, quiet: bool) -> tuple[Comparison, list[Path]]:
+def finish(study: Study, folder: Path, workers: int | None, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+    """Do all of a study, or show what there is to do; print what came of it."""
+    if dry_run:
+        dry_run_of(study, folder, as_json=as_json)
+        return
+    comparison, files = run_study(study, folder, workers, quiet=quiet)
+    if as_json:
+        print_json({
+            "name": folder.name, "folder": str(folder), "files": [str(file) for file in files],
+            "summary": json_rows(comparison.summary()), "overhead": json_rows(comparison.overhead()),
+            "runs": json_rows(comparison.frame()),
+        })  # fmt: skip
+    else:
+        print_comparison(comparison, files)
+    finished(comparison)
+
+
+def run_study(study: Study, folder: Path, workers: int | None, *, quiet: bool) -> tuple[Comparison, list[Path]]:
+    """Do all of a study with its progress shown; return it and the files that were written."""
     from archbench import pipeline
 
     with Display(quiet=quiet) as display:
         comparison = pipeline.run(study, folder, workers=workers, report=display)
+    return comparison, written(comparison)
+
+
+def written(comparison: Comparison) -> list[Path]:
+    """Write the tables and figures of a comparison; return their files."""
     if comparison.damaged:
-        err.print(f"warning: {comparison.damaged} damaged rows in {folder} were left out; the others are intact")
-    return comparison, comparison.write_tables() + comparison.write_figures()
+        err.print(
+            f"warning: {comparison.damaged} damaged rows in {comparison.folder} were left out; the others are intact"
+        )
+    return comparison.write_tables() + comparison.write_figures()
 
 
-def _print(comparison: Comparison, files: list[Path]) -> None:
-    from archbench.units import number
+def print_comparison(comparison: Comparison, files: list[Path]) -> None:
+    """Print the summary, the overhead, and where all of it was written."""
+    from archbench.units import either, number
     from archbench.words import overhead_brief, summary_words
 
     study = comparison.study
+    recipes = [case.recipe for case in study.settings]
     print_table(
         summary_words(comparison.summary()),
-        f"{study.dataset}: {number(len(study.seeds), 'seed')}, {number(study.recipe.epochs, 'epoch')}, "
-        f"steps of {study.recipe.batch_size} samples on {number(study.threads, 'thread')}",
+        f"{either(case.dataset for case in study.settings)}: {number(len(study.seeds), 'seed')}, "
+        f"{either(number(recipe.epochs, 'epoch') for recipe in recipes)}, "
+        f"steps of {either(str(recipe.batch_size) for recipe in recipes)} samples on {number(study.threads, 'thread')}",
     )
-    overhead = comparison.overhead()
-    if len(overhead) > 1:
+    brief = overhead_brief(comparison.overhead())
+    if len(brief):
         out.print()
         base = study.baseline or comparison.records[0].cell.model
-        print_table(overhead_brief(overhead), f"Relative to {base}; accuracy in points")
+        print_table(brief, f"Relative to {base}; accuracy in points")
+    for warning in dict.fromkeys(text for record in comparison.records for text in record.cell.warnings):
+        out.print(f"\nwarning: {warning}")
     out.print()
     out.print("Written:", *files, sep="\n  ")
 
 
-def _dry_run(study: Study, folder: Path, *, as_json: bool) -> None:
+def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
     """Show what the study resolves to and what of it is done, without writing anything."""
     from archbench.pipeline import done_keys
     from archbench.plan import make_plan, planned
@@ -180,18 +158,19 @@ def _dry_run(study: Study, folder: Path, *, as_json: bool) -> None:
 
     plan = make_plan(study, lambda step: err.print(f"warning: {step.detail}") if step.detail else None)
     cells = planned(plan, done_keys(folder))
+    dataset = next(iter(plan.datasets.values()))
     done = sum(cell["done"] for cell in cells)
     if as_json:
         print_json({
-            "folder": str(folder), "dataset": study.dataset, "input": plan.dataset.input_shape,
-            "classes": len(plan.dataset.classes), "to_run": len(cells) - done, "done": done, "cells": cells,
+            "folder": str(folder), "dataset": study.dataset, "input": dataset.input_shape,
+            "classes": len(dataset.classes), "to_run": len(cells) - done, "done": done, "cells": cells,
         })  # fmt: skip
         return
     print_table(plan_words(cells))
     out.print(f"{len(cells) - done} of {len(cells)} runs to do in {folder}")
 
 
-def _exit(comparison: Comparison) -> None:
+def finished(comparison: Comparison) -> None:
     """Name every run that is not done; with one of them the command fails."""
     from archbench.errors import ModelError
     from archbench.plan import label
@@ -199,6 +178,6 @@ def _exit(comparison: Comparison) -> None:
     if not comparison.complete:
         for record in comparison.records:
             if record.status != "done":
-                name = label(record.cell.model, record.cell.budget)
+                name = label(record.cell.model, record.cell.budget, record.cell.case)
                 err.print(f"{record.status}: {name} seed {record.cell.recipe.seed}: {record.error}")
         raise typer.Exit(ModelError.exit_code)

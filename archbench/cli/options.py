@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -118,6 +120,53 @@ Download = Annotated[
     bool,
     typer.Option("--download", help="Download data and trained weights that are missing.", rich_help_panel=MEASURING),
 ]
+Preprocess = Annotated[
+    str,
+    typer.Option(
+        "--preprocess",
+        metavar="STEPS",
+        show_default="original",
+        rich_help_panel=MEASURING,
+        help="original, gray, denoise, denoise2, letterbox:S, resize:S, normalize; a chain is joined by +, "
+        "and several separated by commas are compared.",
+    ),
+]
+Split = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        help="Images in train/validation/test: 48000/6000/10000.",
+        metavar="N/N/N",
+        show_default="the source's own",
+        rich_help_panel=MEASURING,
+    ),
+]
+SplitSeed = Annotated[int, typer.Option("--split-seed", help="Of stratified splits.", min=0, rich_help_panel=MEASURING)]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        help="At most so many images of each split, stratified: a quick look.",
+        min=1,
+        show_default="all",
+        rich_help_panel=MEASURING,
+    ),
+]
+Only = Annotated[
+    str,
+    typer.Option("--only", help="Only these classes, comma-separated.", metavar="CLASS,...", show_default="all",
+                 rich_help_panel=MEASURING),
+]  # fmt: skip
+Exclude = Annotated[
+    str,
+    typer.Option(
+        "--exclude",
+        metavar="WHAT+...",
+        show_default="nothing",
+        rich_help_panel=MEASURING,
+        help="Leave out duplicates, conflicts, constant or leaks, joined by + (`archbench datasets check`).",
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", help="auto, cpu, cuda, or cpu,cuda to time on both.", rich_help_panel=MEASURING)
 ]
@@ -142,9 +191,32 @@ Lr = Annotated[
     typer.Option("--lr", help="Learning rate.", show_default="0.003, SGD 0.05", rich_help_panel=TRAINING),
 ]
 Optimizer = Annotated[
-    str, typer.Option("--optimizer", help="adam, adamw, or sgd with momentum 0.9.", rich_help_panel=TRAINING)
+    str, typer.Option("--optimizer", help="adam, adamw, sgd, adadelta or rmsprop.", rich_help_panel=TRAINING)
 ]
-Schedule = Annotated[str, typer.Option("--schedule", help="cosine, constant or step.", rich_help_panel=TRAINING)]
+Momentum = Annotated[float, typer.Option("--momentum", help="Of SGD.", rich_help_panel=TRAINING)]
+Schedule = Annotated[
+    str, typer.Option("--schedule", help="cosine, constant, step or exponential.", rich_help_panel=TRAINING)
+]
+LrDecay = Annotated[
+    float, typer.Option("--lr-decay", help="Factor an epoch of the exponential schedule.", rich_help_panel=TRAINING)
+]
+L2 = Annotated[
+    float, typer.Option("--l2", help="Factor of the sum of squared weights in the loss.", rich_help_panel=TRAINING)
+]
+Scaling = Annotated[
+    str,
+    typer.Option(
+        "--scaling",
+        help="Pixels become: standard (mean 0, deviation 1), unit (0 to 1), or centered (0 to 1 less the mean image).",
+        rich_help_panel=TRAINING,
+    ),
+]
+PositionLoss = Annotated[
+    str,
+    typer.Option(
+        "--position-loss", help="With several labels an image: mean or sum of their losses.", rich_help_panel=TRAINING
+    ),
+]
 WeightDecay = Annotated[
     float, typer.Option("--weight-decay", help="The optimizer's weight decay.", rich_help_panel=TRAINING)
 ]
@@ -152,7 +224,14 @@ LabelSmoothing = Annotated[
     float, typer.Option("--label-smoothing", help="Of the cross-entropy.", rich_help_panel=TRAINING)
 ]
 Augment = Annotated[
-    str, typer.Option("--augment", help="flip, shift, or flip+shift.", show_default="none", rich_help_panel=TRAINING)
+    str,
+    typer.Option(
+        "--augment",
+        show_default="none",
+        rich_help_panel=TRAINING,
+        metavar="NAME[:AMOUNT]+...",
+        help="flip, shift, crop:4, rotate:15, zoom:0.1, brightness:0.2, cutout:8, joined by +.",
+    ),
 ]
 Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16.", rich_help_panel=TRAINING)]
 Baseline = Annotated[
@@ -183,3 +262,56 @@ Debug = Annotated[
     typer.Option("--debug", help="Show tracebacks.", callback=_debug, expose_value=False, is_eager=True),
 ]
 Results = Annotated[Path, typer.Argument(help="A results folder, or a folder that holds some.", show_default=True)]
+
+
+def run_options(
+    scale: Scale = None,
+    head: Head = None,
+    weights: Weights = None,
+    freeze: Freeze = None,
+    dataset: Dataset = "digits",
+    data_root: DataRoot = None,
+    download: Download = False,
+    preprocess: Preprocess = "",
+    only: Only = "",
+    split: Split = None,
+    split_seed: SplitSeed = 0,
+    limit: Limit = None,
+    exclude: Exclude = "",
+    input: ShownAs = None,  # noqa: A002 - what users call it
+    device: Device = "auto",
+    threads: Threads = 1,
+    epochs: Epochs = 15,
+    batch_size: BatchSize = 64,
+    lr: Lr = None,
+    optimizer: Optimizer = "adam",
+    momentum: Momentum = 0.9,
+    schedule: Schedule = "cosine",
+    lr_decay: LrDecay = 0.95,
+    weight_decay: WeightDecay = 0.0,
+    l2: L2 = 0.0,
+    label_smoothing: LabelSmoothing = 0.0,
+    augment: Augment = "",
+    precision: Precision = "fp32",
+    scaling: Scaling = "standard",
+    position_loss: PositionLoss = "mean",
+) -> None:
+    """Hold the options of every command that trains, under the names that `archbench.study.make_study` knows."""
+
+
+def trains(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `run_options`; they come to it as `settings`."""
+    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    shared = inspect.signature(run_options, eval_str=True).parameters
+    named = {p.name: p for p in own}
+    parameters = [*own, *(p for name, p in shared.items() if name not in named)]
+
+    def run(**given: Any) -> None:
+        command(**given)
+
+    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
+    )
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run

@@ -1,4 +1,4 @@
-"""`plot`, `export` and `datasets`: what is stored, and what there is to train on."""
+"""`plot` and `export`: what is stored, drawn and written again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from archbench.cli import options as o
-from archbench.cli.show import err, json_rows, out, print_json, print_table
+from archbench.cli.show import err, json_rows, out, print_json
 from archbench.comparison import Comparison
 
 
@@ -53,21 +53,6 @@ def _stored(results: Path) -> Iterator[tuple[Path, Comparison]]:
             err.print(f"warning: no run of {folder} is finished")
     if failed:
         raise failed[0]
-
-
-def datasets(data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
-    """List the data sets, and which of them are there."""
-    from archbench.catalog import datasets as listed
-    from archbench.model_words import datasets_words
-
-    rows = listed(data_root)
-    if as_json:
-        print_json(rows)
-        return
-    print_table(datasets_words(rows))
-    for row in rows:
-        if row.problem:
-            out.print(f"{row.dataset} is not there: {row.problem}. {row.remedy}")
 
 
 def _target(out_folder: Path | None, folder: Path, results: Path) -> Path | None:

@@ -1,7 +1,7 @@
 """Data sets: resident uint8 images and labels in three fixed splits.
 
-A source is one function in one file of this package, registered under its name; it returns a `Dataset`. What has no
-split of its own gets a stratified one from `archbench.data.splits`, always the same.
+A source is one function in one file of this package, registered under its name; it returns `Parts`: the images as they
+come, in the splits that they come with. What is made of them, a `Dataset`, follows from the `View` that is asked for.
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archbench.errors import DataError, InputError
+from archbench.schema import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,10 +24,27 @@ if TYPE_CHECKING:
 
     from archbench.schema import Split
 
-    Loader = Callable[["Request"], "Dataset"]
+    Loader = Callable[["Request"], "Parts"]
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 ROOT_VARIABLE = "ARCHBENCH_DATA"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a source gives.
+
+    Attributes:
+        images: uint8 (N, C, H, W) by part: `all` where the source has no splits, else `train`, `test` and perhaps
+            `validation`.
+        labels: int64 by the same parts, indices into `classes`: (N,), or (N, P) for P labels an image.
+        source: where the images come from, in a sentence.
+    """
+
+    images: Mapping[str, Tensor]
+    labels: Mapping[str, Tensor]
+    classes: tuple[str, ...]
+    source: str
 
 
 @dataclass(frozen=True)
@@ -35,9 +53,10 @@ class Dataset:
 
     Attributes:
         images: uint8 (N, C, H, W).
-        labels: int64 (N,), indices into `classes`.
-        source: where the images come from and how they were split, in a sentence.
+        labels: int64 (N,), indices into `classes`; (N, P) where every image has P of them.
+        source: where the images come from and what was done to them, in a sentence.
         shown_as: (C, H, W) that a batch is brought to on its way into a network; None for the images' own.
+        warnings: what everybody who reads a result must know, such as test images that also occur in train.
     """
 
     name: str
@@ -46,12 +65,25 @@ class Dataset:
     classes: tuple[str, ...]
     source: str
     shown_as: tuple[int, int, int] | None = None
+    warnings: tuple[str, ...] = ()
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """(C, H, W) of every image as a network sees it."""
         channels, height, width = self.images["train"].shape[1:]
         return self.shown_as or (channels, height, width)
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """Images in train, validation and test."""
+        train, validation, test = (len(self.labels[split]) for split in SPLITS)
+        return train, validation, test
+
+    @property
+    def positions(self) -> int:
+        """Labels that every image has."""
+        labels = self.labels["train"]
+        return 1 if labels.ndim == 1 else labels.shape[1]
 
     def shown(self, shape: tuple[int, int, int] | None) -> Dataset:
         """Return the data set with every batch brought to (C, H, W); None leaves the images as they are.
@@ -79,12 +111,21 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Request:
-    """What a source is asked for: the part of the name after a colon, the data root, and whether it may download."""
+    """What a source is asked for.
+
+    Attributes:
+        name: the data set as it was written.
+        argument: the part behind a colon. options: those in brackets.
+        root: the data root. download: whether missing files may be downloaded.
+        split: images asked for by split, for a source that makes as many as are wanted.
+    """
 
     name: str
-    argument: str
-    root: Path | None
-    download: bool
+    argument: str = ""
+    root: Path | None = None
+    download: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split: tuple[int, int, int] | None = None
 
     def root_for(self, what: str) -> Path:
         """Return the data root.
@@ -111,6 +152,13 @@ class Source:
     input_shape: tuple[int, int, int] | None
     classes: int | None
     takes_argument: bool
+    options: Mapping[str, str]
+    counts: tuple[int, int, int] | None
+
+    @property
+    def form(self) -> str:
+        """How users write it: `mnist`, `folder:PATH`."""
+        return self.name + (":PATH" if self.takes_argument else "")
 
 
 _SOURCES: dict[str, Source] = {}
@@ -123,8 +171,10 @@ def register_dataset(
     input_shape: tuple[int, int, int] | None = None,
     classes: int | None = None,
     takes_argument: bool = False,
+    options: Mapping[str, str] | None = None,
+    counts: tuple[int, int, int] | None = None,
 ) -> Callable[[Loader], Loader]:
-    """Register the decorated function, `Request -> Dataset`, as the source of a data set.
+    """Register the decorated function, `Request -> Parts`, as the source of a data set.
 
     Args:
         name: what users call it; `name:ARGUMENT` where it `takes_argument`.
@@ -132,6 +182,8 @@ def register_dataset(
         input_shape: (C, H, W), where it is known beforehand.
         classes: their number, where it is known beforehand.
         takes_argument: whether the name is followed by a colon and an argument.
+        options: names of what may stand in brackets behind the name, and what each means.
+        counts: images in train, validation and test of what is made on request, so that a list need not make it.
 
     Raises:
         ValueError: the name is taken.
@@ -141,7 +193,7 @@ def register_dataset(
         if name in _SOURCES and _SOURCES[name].load.__module__ != load.__module__:
             msg = f"two data sets are named {name!r}"
             raise ValueError(msg)
-        _SOURCES[name] = Source(name, load, summary, input_shape, classes, takes_argument)
+        _SOURCES[name] = Source(name, load, summary, input_shape, classes, takes_argument, options or {}, counts)
         return load
 
     return decorate
@@ -149,52 +201,92 @@ def register_dataset(
 
 def sources() -> Mapping[str, Source]:
     """Return every registered data set by name."""
-    from archbench.data import digits, folder, torchvision_sets  # noqa: F401 - importing registers
+    from archbench.data import captcha, digits, fer2013, folder, npz, torchvision_sets  # noqa: F401 - importing registers
 
     return dict(_SOURCES)
 
 
-def find_source(name: str) -> Source:
-    """Return the source that `name` (`mnist`, `folder:PATH`) stands for.
+def parse_dataset(name: str) -> tuple[Source, str, dict[str, Any]]:
+    """Return the source, the argument and the options that `name` (`mnist`, `folder:PATH`, `captcha[seed=1]`) holds.
 
     Raises:
-        InputError: there is none; the remedy holds the nearest names.
+        InputError: there is no such source, or it takes no such thing; the remedy holds the nearest names.
     """
+    from zoo.grammar import OptionError, split_options  # with torch behind it, which drawing images does not need
+
     known = sources()
     base, colon, argument = name.partition(":")
+    options: dict[str, Any] = {}
+    if "[" in base:
+        try:
+            base, options = split_options(name)
+        except OptionError as error:
+            raise InputError(str(error), "Write captcha[difficulty=2,seed=1].") from error
+        colon = argument = ""
     source = known.get(base)
     if source is None:
         near = difflib.get_close_matches(base.lower(), known, n=3, cutoff=0.4)
-        forms = [s.name + (":PATH" if s.takes_argument else "") for s in known.values()]
         msg = f"unknown data set {name!r}"
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(msg, f"{hint}Known: {', '.join(forms)}.")
+        raise InputError(msg, f"{hint}Known: {', '.join(s.form for s in known.values())}.")
     if source.takes_argument != bool(argument) or bool(colon) != bool(argument):
         msg = f"{name!r} is not how the data set {base} is named"
-        raise InputError(msg, f"Write {base}:PATH." if source.takes_argument else f"Write {base}.")
-    return source
+        raise InputError(msg, f"Write {source.form}.")
+    for option in options.keys() - source.options.keys():
+        msg = f"the data set {base} has no option {option!r}"
+        accepted = "; ".join(f"{key}: {text}" for key, text in source.options.items())
+        raise InputError(msg, f"It has {accepted}." if accepted else f"Write {base}.")
+    return source, argument, options
 
 
-def load_dataset(
-    name: str,
-    root: str | Path | None = None,
-    *,
-    download: bool = False,
-    input_shape: tuple[int, int, int] | None = None,
-) -> Dataset:
-    """Load a data set.
+def canonical_dataset(name: str) -> str:
+    """Return the one spelling of a data set's name, its options in alphabetical order.
+
+    Raises:
+        InputError: as `parse_dataset`.
+    """
+    from zoo.grammar import join_options
+
+    source, argument, options = parse_dataset(name)
+    return f"{source.name}:{argument}" if argument else join_options(source.name, options)
+
+
+def load_parts(
+    name: str, root: str | Path | None = None, *, download: bool = False, split: tuple[int, int, int] | None = None
+) -> Parts:
+    """Load a data set as it comes.
 
     Args:
         name: a registered name, `folder:PATH` included.
         root: the folder that holds the files of data sets; by default that of the variable ARCHBENCH_DATA.
         download: whether files that are missing may be downloaded.
-        input_shape: (C, H, W) that batches are brought to; None for the images' own.
+        split: images that will be asked for by split, for a source that makes as many as are wanted.
 
     Raises:
         InputError: the name is unknown.
         DataError: files are missing, cut or malformed; the remedy says what to put where.
     """
-    source = find_source(name)
+    source, argument, options = parse_dataset(name)
     root = root or os.environ.get(ROOT_VARIABLE) or None
-    request = Request(name, name.partition(":")[2], Path(root) if root else None, download)
-    return source.load(request).shown(input_shape)
+    return source.load(Request(name, argument, Path(root) if root else None, download, options, split))
+
+
+def load_dataset(
+    name: str, root: str | Path | None = None, *, download: bool = False, view: View | None = None
+) -> Dataset:
+    """Load a data set and bring it to how it is asked for.
+
+    Args:
+        name: a registered name, `folder:PATH` included.
+        root: the folder that holds the files of data sets; by default that of the variable ARCHBENCH_DATA.
+        download: whether files that are missing may be downloaded.
+        view: what is excluded, how it is split and limited, what is done to the images; by default nothing.
+
+    Raises:
+        InputError: the name is unknown.
+        DataError: files are missing, cut or malformed, or do not give what is asked for.
+    """
+    from archbench.data.views import seen
+
+    view = view or View()
+    return seen(canonical_dataset(name), load_parts(name, root, download=download, split=view.split), view)

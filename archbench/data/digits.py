@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from archbench.data import Dataset, Request, register_dataset
-from archbench.data.splits import split_all
+from archbench.data import Parts, Request, register_dataset
 
 
 @register_dataset(
@@ -12,7 +11,7 @@ from archbench.data.splits import split_all
     input_shape=(1, 8, 8),
     classes=10,
 )
-def load(request: Request) -> Dataset:
+def load(request: Request) -> Parts:  # noqa: ARG001 - nothing can be asked for
     """Load the 1x8x8 images; their 17 levels of gray are spread over 0 to 255."""
     import torch
     from sklearn.datasets import load_digits
@@ -20,5 +19,5 @@ def load(request: Request) -> Dataset:
     bunch = load_digits()
     images = torch.from_numpy(bunch.images * (255 / 16)).round().to(torch.uint8)[:, None]
     labels = torch.from_numpy(bunch.target).long()
-    classes = [str(name) for name in bunch.target_names]
-    return split_all(request.name, images, labels, classes, "scikit-learn's digits (UCI ML repository)")
+    classes = tuple(str(name) for name in bunch.target_names)
+    return Parts({"all": images}, {"all": labels}, classes, "scikit-learn's digits (UCI ML repository)")

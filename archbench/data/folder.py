@@ -1,95 +1,207 @@
-"""A user's own images: `folder:PATH` with PATH/train/<class>/*.png|jpg, PATH/test and perhaps PATH/validation."""
+"""Images in a folder for each class: a user's own by `folder:PATH`, and copies of known data sets in image files."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.data import Dataset, Request, register_dataset
-from archbench.data.splits import split_validation, three_splits
-from archbench.errors import DataError
+from archbench.data import Parts, Request, register_dataset
+from archbench.errors import DataError, reason
+from archbench.units import number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     import numpy as np
     from numpy.typing import NDArray
-    from torch import Tensor
 
-    Part = tuple[Tensor, Tensor]
     Image = NDArray[np.uint8]
+    File = tuple[Path, int]  # and the label of its image
 
-LAYOUT = "Lay it out as PATH/train/<class>/*.png|jpg, PATH/test/<class>/... and, if wanted, PATH/validation/<class>/..."
-SUFFIXES = (".png", ".jpg", ".jpeg")
-VALIDATION_NAMES = ("validation", "valid", "val")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+PART_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
+LAYOUT = (
+    "Lay it out as PATH/train/<class>/*.png, PATH/test/<class>/... and, if wanted, PATH/validation/<class>/...; "
+    f"or as PATH/<class>/*.png, to be split here. Accepted are {', '.join(SUFFIXES)}."
+)
+LARGE = 160 * 160  # pixels; below, threads are slower than one: most of the time is Python's, not the decoder's
+CHUNK = 64  # images a task of a thread
 
 
 @register_dataset(
-    "folder", summary="your own images: PATH/train, PATH/test and perhaps PATH/validation", takes_argument=True
+    "folder", summary="your own images: PATH/train/<class> and PATH/test/<class>, or PATH/<class>", takes_argument=True
 )
-def load(request: Request) -> Dataset:
+def load(request: Request) -> Parts:
     """Load all images of one size; they are gray where every one is, else RGB.
 
-    A relative PATH is looked for in the current folder, then in the data root. Without a validation folder a stratified
-    tenth of train is held out.
+    A relative PATH is looked for in the current folder, then in the data root.
+
+    Raises:
+        DataError: folders, classes or images are missing, or an image cannot be read or is of another size.
     """
-    path = Path(request.argument).expanduser()
-    if not path.is_dir() and request.root is not None:
-        path = request.root / path
-    for part in ("train", "test"):
-        if not (path / part).is_dir():
-            msg = f"{path / part} is no folder"
-            raise DataError(msg, LAYOUT)
-    held = next((path / name for name in VALIDATION_NAMES if (path / name).is_dir()), None)
-    folders = [path / "train", path / "test", *([held] if held else [])]
-    classes = [child.name for child in _folders(path / "train")]
-    parts = _read(folders, classes)
-    source = f"image folder {path.name}"
-    if held is None:
-        return split_validation(request.name, parts[0], parts[1], classes, source)
-    return three_splits(request.name, parts[0], parts[2], parts[1], classes, source)
+    path = own_path(request)
+    _must_be_folder(path, LAYOUT)
+    folders = _part_folders(path, PART_NAMES) or {"all": path}
+    if "all" not in folders:
+        folders = {part: folders.get(part, path / part) for part in ("train", *folders, "test")}
+    home = next(iter(folders.values()))
+    _must_be_folder(home, LAYOUT)
+    classes = [child.name for child in _folders(home)]
+    if len(classes) < 2:
+        msg = f"{home} holds {'a single folder' if classes else 'no folders'}; a data set has two classes or more"
+        raise DataError(msg, LAYOUT)
+    return _read(_list(folders, classes, LAYOUT), classes, f"image folder {path.resolve().name}")
 
 
-def _read(folders: list[Path], classes: list[str]) -> list[Part]:
-    """Return (images, labels) of each folder, all of one shape."""
+def own_path(request: Request) -> Path:
+    """Return the path of a name such as `folder:PATH`: as it is from the current folder, else from the data root.
+
+    Raises:
+        DataError: it cannot be a path.
+    """
+    try:
+        path = Path(request.argument).expanduser()
+        return path if path.exists() or request.root is None else request.root / path
+    except (OSError, RuntimeError) as error:
+        msg = f"{request.argument[:80]!r} is no path: {reason(error)}"
+        raise DataError(msg, "Give a path from the current folder, from the data root, or from /.") from error
+
+
+def read_copy(
+    places: Iterable[Path],
+    names: Mapping[str, Sequence[str]],
+    classes: Sequence[str],
+    shape: tuple[int, int, int],
+    source: str,
+    layout: str,
+) -> Parts | None:
+    """Return a known data set from image files in the first of some places that holds it; None where none does.
+
+    Args:
+        places: folders that may hold it.
+        names: what the folder of each part may be called.
+        classes: names of the folders inside, in the order of the labels.
+        shape: (C, H, W) of every image.
+        source: where the images come from, with `{kinds}` for the kinds of files.
+        layout: the remedy.
+
+    Raises:
+        DataError: a place holds a training folder with one of the classes, but not the whole set.
+    """
+    for place in places:
+        folders = _part_folders(place, names)
+        if "train" not in folders or not any((folders["train"] / name).is_dir() for name in classes):
+            continue
+        files = _list({part: folders.get(part, place / names[part][0]) for part in names}, classes, layout)
+        kinds = sorted({_kind(file) for listed in files.values() for file, _ in listed})
+        parts = _read(files, classes, source.format(kinds=", ".join(kinds)))
+        found = tuple(parts.images["train"].shape[1:])
+        if found != shape:
+            msg = f"the images in {place} are {_times(found)} (channels x height x width), not {_times(shape)}"
+            raise DataError(msg, f"Read them by folder:{place}.")
+        return parts
+    return None
+
+
+def _kind(file: Path) -> str:
+    kind = file.suffix.lower().removeprefix(".")
+    return {"jpg": "JPEG", "tif": "TIFF"}.get(kind, kind.upper())
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "x".join(str(side) for side in shape)
+
+
+def _part_folders(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, Path]:
+    """Return the folders of the parts that are there, each under the first of its names."""
+    found = {part: [path / name for name in options if (path / name).is_dir()] for part, options in names.items()}
+    return {part: folders[0] for part, folders in found.items() if folders}
+
+
+def _must_be_folder(path: Path, layout: str) -> None:
+    if not path.is_dir():
+        msg = f"{path} is no folder"
+        raise DataError(msg, layout)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Return what a folder holds, by name, hidden entries left out."""
+    try:
+        return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
+    except OSError as error:
+        msg = f"{folder} cannot be listed: {error.strerror}"
+        raise DataError(msg, "Name a folder that you may read.") from error
+
+
+def _folders(folder: Path) -> list[Path]:
+    return [child for child in _entries(folder) if child.is_dir()]
+
+
+def _list(folders: Mapping[str, Path], classes: Sequence[str], layout: str) -> dict[str, list[File]]:
+    """Return the image files of each part, class by class."""
+    listed = {}
+    for part, folder in folders.items():
+        _must_be_folder(folder, layout)
+        inside = {child.name: child for child in _folders(folder)}
+        if unknown := sorted(inside.keys() - set(classes)):
+            few = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
+            msg = f"{folder} has the class {unknown[0]!r}, which is none of {few}"
+            raise DataError(msg, layout)
+        files: list[File] = []
+        for label, name in enumerate(classes):
+            entries = _entries(inside[name]) if name in inside else []
+            images = [file for file in entries if file.suffix.lower() in SUFFIXES]
+            if not images and part in {"train", "all"}:
+                msg = f"{folder / name} holds no image{_others(entries)}"
+                raise DataError(msg, layout)
+            files += [(file, label) for file in images]
+        if not files:
+            msg = f"{folder} holds no images{_others([e for child in inside.values() for e in _entries(child)])}"
+            raise DataError(msg, layout)
+        listed[part] = files
+    return listed
+
+
+def _others(entries: Sequence[Path]) -> str:
+    """Say what is there instead of images."""
+    folders = sum(entry.is_dir() for entry in entries)
+    kinds = Counter(entry.suffix.lower() or "without a suffix" for entry in entries if not entry.is_dir())
+    said = [f"{count} {kind}" for kind, count in kinds.most_common(5)] + [number(folders, "folder")] * (folders > 0)
+    return f"; passed over: {', '.join(said)}" if said else ""
+
+
+def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: str) -> Parts:
     import numpy as np
     import torch
 
-    listed = [_list(folder, classes) for folder in folders]
-    with_mode = [[(_open(file), label) for file, label in part] for part in listed]
-    gray = all(image.ndim == 2 for part in with_mode for image, _ in part)  # rows and columns only
-    first = with_mode[0][0][0].shape[:2]
-    parts = []
-    for part, files in zip(with_mode, listed, strict=True):
-        for (image, _), (file, _) in zip(part, files, strict=True):
-            if image.shape[:2] != first:
-                sizes = [f"{height}x{width}" for height, width in (image.shape[:2], first)]
-                msg = f"{file} is {sizes[0]} (height x width), the first image {sizes[1]}"
-                raise DataError(msg, "Bring all images to one size.")
-        images = [image[None] if gray else _rgb(image) for image, _ in part]
-        parts.append((torch.from_numpy(np.stack(images)), torch.tensor([label for _, label in part])))
-    return parts
+    paths = [file for listed in files.values() for file, _ in listed]
+    opened = _open_all(paths)
+    size = opened[0].shape[:2]  # rows and columns
+    for file, image in zip(paths, opened, strict=True):
+        if image.shape[:2] != size:
+            msg = f"{file} is {_times(image.shape[:2])} (height x width), the first image {_times(size)}"
+            raise DataError(msg, "Bring all images to one size.")
+    gray = all(image.ndim == 2 for image in opened)
+    stacked = torch.from_numpy(np.stack([image[None] if gray else _rgb(image) for image in opened]))
+    parts = stacked.split([len(listed) for listed in files.values()])
+    labels = {part: torch.tensor([label for _, label in listed]) for part, listed in files.items()}
+    return Parts(dict(zip(files, parts, strict=True)), labels, tuple(classes), source)
 
 
-def _folders(path: Path) -> list[Path]:
-    """Return the folders of a folder by name, hidden ones left out."""
-    return sorted(child for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
+def _open_all(files: Sequence[Path]) -> list[Image]:
+    from concurrent.futures import ThreadPoolExecutor
 
+    import PIL.Image
 
-def _list(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
-    unknown = [child.name for child in _folders(folder) if child.name not in classes]
-    if unknown:
-        msg = f"{folder} has the class {unknown[0]!r}, which train has not"
-        raise DataError(msg, LAYOUT)
-    files = []
-    for label, name in enumerate(classes):
-        found = sorted(f for f in (folder / name).glob("[!.]*") if f.suffix.lower() in SUFFIXES)
-        if not found and folder.name == "train":
-            msg = f"{folder / name} holds no image"
-            raise DataError(msg, f"Accepted are {', '.join(SUFFIXES)}. {LAYOUT}")
-        files += [(file, label) for file in found]
-    if not files:
-        msg = f"{folder} holds no images"
-        raise DataError(msg, LAYOUT)
-    return files
+    from archbench.environment import usable_cores
+
+    PIL.Image.preinit()  # common formats are tried first
+    PIL.Image.init()  # here, for threads would get in each other's way
+    pixels = _open(files[0]).size
+    chunks = [files[start : start + CHUNK] for start in range(0, len(files), CHUNK)]
+    with ThreadPoolExecutor(usable_cores() if pixels >= LARGE else 1) as pool:
+        return [image for opened in pool.map(lambda chunk: [_open(file) for file in chunk], chunks) for image in opened]
 
 
 def _open(file: Path) -> Image:
@@ -104,8 +216,9 @@ def _open(file: Path) -> Image:
             if image.mode in {"I", "F"}:
                 msg = f"its pixels are of the kind {image.mode}"
                 raise ValueError(msg)
-            return np.asarray(image.convert("L" if image.mode in {"L", "1", "LA"} else "RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+            mode = "L" if image.mode in {"L", "1", "LA"} else "RGB"
+            return np.asarray(image if image.mode == mode else image.convert(mode))
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         msg = f"{file} cannot be read as an image: {error}"
         raise DataError(msg, "Replace or remove the file.") from error
 
@@ -114,4 +227,4 @@ def _rgb(image: Image) -> Image:
     """Return (3, H, W), a gray image thrice."""
     import numpy as np
 
-    return np.stack([image] * 3) if image.ndim == 2 else image.transpose(2, 0, 1)  # rows and columns
+    return np.stack([image] * 3) if image.ndim == 2 else image.transpose(2, 0, 1)

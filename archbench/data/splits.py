@@ -2,86 +2,117 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from archbench.data import Dataset
-from archbench.errors import DataError
+from archbench.errors import DataError, InputError
+from archbench.units import grouped
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-SPLIT_SEED = 0
+    from archbench.schema import View
+
+    Index = Mapping[str, Tensor]  # by split: which images of the part that they are taken from
+
 VALIDATION_SHARE = 0.1  # of a source's training images, where it has no validation split
 THIRDS = (0.6, 0.2, 0.2)  # train, validation, test, where a source has no split at all
 
 
-def split_validation(
-    name: str,
-    train: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    classes: Sequence[str],
-    source: str,
-) -> Dataset:
-    """Return a data set whose validation split is a stratified tenth of its training images."""
-    images, labels = train
-    kept, held = _stratified(labels, round(len(labels) * VALIDATION_SHARE), name)
-    return three_splits(
-        name,
-        (images[kept], labels[kept]),
-        (images[held], labels[held]),
-        test,
-        classes,
-        f"{source}; {len(held):,} of its training images, stratified, are the validation split",
-    )
-
-
-def split_all(name: str, images: Tensor, labels: Tensor, classes: Sequence[str], source: str) -> Dataset:
-    """Return a data set split 60 : 20 : 20, stratified."""
-    validation, test = (round(len(labels) * share) for share in THIRDS[1:])
-    rest, tested = _stratified(labels, test, name)
-    kept, held = (rest[part] for part in _stratified(labels[rest], validation, name))
-    train, held_out, tested_on = ((images[index], labels[index]) for index in (kept, held, tested))
-    return three_splits(name, train, held_out, tested_on, classes, f"{source}; split 60 : 20 : 20, stratified")
-
-
-def three_splits(
-    name: str,
-    train: tuple[Tensor, Tensor],
-    validation: tuple[Tensor, Tensor],
-    test: tuple[Tensor, Tensor],
-    classes: Sequence[str],
-    source: str,
-) -> Dataset:
-    """Return a data set with the splits as given.
+def parse_split(text: str) -> tuple[int, int, int]:
+    """Return the counts of `48000/6000/10000`: images to train on, to validate on and to test on.
 
     Raises:
-        DataError: a split is empty, or images of two shapes meet.
+        InputError: anything but three whole numbers from 1.
     """
-    images = {"train": train[0], "validation": validation[0], "test": test[0]}
-    labels = {"train": train[1], "validation": validation[1], "test": test[1]}
-    for split, tensor in images.items():
-        if len(tensor) == 0:
-            msg = f"the {split} split of {name} is empty"
-            raise DataError(msg, "Put at least one image of each class into it.")
-        if tensor.shape[1:] != train[0].shape[1:]:
-            shapes = [tuple(t.shape[1:]) for t in (train[0], tensor)]
-            msg = f"images of {name} are {shapes[0]} in train and {shapes[1]} in {split}"
-            raise DataError(msg, "Bring all images to one size and number of channels.")
-    return Dataset(name, images, labels, tuple(classes), source)  # type: ignore[arg-type]
+    counts = [part.strip().replace(",", "").replace("_", "") for part in text.split("/")]
+    if len(counts) == 3 and all(re.fullmatch(r"[0-9]{1,12}", c) and int(c) > 0 for c in counts):
+        train, validation, test = (int(count) for count in counts)
+        return train, validation, test
+    msg = f"{text[:40]!r} is no split"
+    raise InputError(msg, "Give train/validation/test as numbers of images, such as 48000/6000/10000.")
 
 
-def _stratified(labels: Tensor, held: int, name: str) -> tuple[Tensor, Tensor]:
-    """Return the indices kept and held out, each sorted."""
+def divide(name: str, labels: Mapping[str, Tensor], view: View) -> tuple[dict[str, tuple[str, Tensor]], str]:
+    """Return, for each split, the part that its images are taken from and which of them; and what was done, in words.
+
+    Test images come from the source's test part alone where it has one: none of them is ever trained on.
+
+    Args:
+        name: of the data set, for messages.
+        labels: (N,) or (N, P) by part: `all`; `train` and `test`; or `train`, `validation` and `test`.
+        view: asks for numbers of images, if it does, and gives the seed.
+
+    Raises:
+        DataError: more images are asked for than there are, or too few to be split by class.
+    """
+    import torch
+
+    seed = view.split_seed
+    homes = {split: split if split in labels else "train" for split in ("train", "validation", "test")}
+    if "all" in labels:
+        homes = dict.fromkeys(homes, "all")
+    if view.split is not None:
+        asked = dict(zip(homes, view.split, strict=True))
+    elif "all" in labels:
+        total = len(labels["all"])
+        held = [round(total * share) for share in THIRDS[1:]]
+        asked = {"train": total - sum(held), "validation": held[0], "test": held[1]}
+    elif "validation" in labels:
+        asked = {split: len(labels[split]) for split in homes}
+    else:
+        held = [round(len(labels["train"]) * VALIDATION_SHARE)]
+        asked = {"train": len(labels["train"]) - held[0], "validation": held[0], "test": len(labels["test"])}
+    left = {part: torch.arange(len(own)) for part, own in labels.items()}
+    taken: dict[str, tuple[str, Tensor]] = {}
+    for split in ("test", "validation", "train"):  # what is held out is drawn first
+        part, count = homes[split], asked[split]
+        wanted = sum(asked[other] for other in homes if homes[other] == part)
+        if wanted > len(labels[part]):
+            msg = f"{name} has {grouped(len(labels[part]))} images in {part}, not {grouped(wanted)}"
+            raise DataError(msg, "Ask for fewer with --split TRAIN/VALIDATION/TEST.")
+        rest, chosen = stratified(labels[part][left[part]], count, seed, f"the {split} split of {name}")
+        taken[split] = (part, left[part][chosen])
+        left[part] = left[part][rest]
+    return {split: taken[split] for split in homes}, _words(labels, view)
+
+
+def _words(labels: Mapping[str, Tensor], view: View) -> str:
+    if view.split is not None:
+        return f"split {'/'.join(grouped(count) for count in view.split)}, stratified, seed {view.split_seed}"
+    if "all" in labels:
+        return "split 60 : 20 : 20, stratified" + (f", seed {view.split_seed}" if view.split_seed else "")
+    if "validation" in labels:
+        return ""
+    held = round(len(labels["train"]) * VALIDATION_SHARE)
+    return f"{grouped(held)} of its training images, stratified, are the validation split"
+
+
+def stratified(labels: Tensor, count: int, seed: int, what: str) -> tuple[Tensor, Tensor]:
+    """Return the indices left and the `count` chosen, each sorted; classes keep their shares.
+
+    Images with several labels, and remainders smaller than the number of classes, are drawn without regard to class.
+
+    Raises:
+        DataError: fewer images than classes are to be chosen, or a class has too few.
+    """
     import torch
     from sklearn.model_selection import train_test_split
 
+    everything, nothing = torch.arange(len(labels)), torch.arange(0)
+    if count == len(labels):
+        return nothing, everything
+    if count == 0:
+        return everything, nothing
+    by_class: Sequence[int] | None = labels.tolist() if labels.ndim == 1 else None
+    classes = len(set(by_class)) if by_class else 1
+    if by_class and len(labels) - count < classes <= count:
+        by_class = None
     try:
-        kept, out = train_test_split(
-            range(len(labels)), test_size=held, random_state=SPLIT_SEED, stratify=labels.numpy()
-        )
+        rest, chosen = train_test_split(range(len(labels)), test_size=count, random_state=seed, stratify=by_class)
     except ValueError as error:
-        msg = f"{name} has too few images to be split by class: {error}"
-        raise DataError(msg, "Give every class more images, or a validation split of its own.") from error
-    return torch.tensor(sorted(kept)), torch.tensor(sorted(out))
+        msg = f"{what} cannot be drawn by class: {error}"
+        raise DataError(msg, "Ask for more images, or give every class more of them.") from error
+    return torch.tensor(sorted(rest)), torch.tensor(sorted(chosen))

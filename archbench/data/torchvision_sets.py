@@ -1,29 +1,26 @@
-"""The data sets that torchvision reads: MNIST, Fashion-MNIST, CIFAR-10, FER2013."""
+"""The data sets that torchvision reads: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100, SVHN."""
 
 from __future__ import annotations
 
-import gzip
-import shutil
 import tempfile
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from archbench.data import Dataset, Request, register_dataset
-from archbench.data.splits import split_validation, three_splits
+from archbench.data import Parts, Request, register_dataset
+from archbench.data.folder import read_copy
+from archbench.data.idx import find_idx, read_idx
 from archbench.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
-    from torch import Tensor
-
-FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-FER_USAGES = {"Training": "train", "PublicTest": "validation", "PrivateTest": "test"}
-FER_SIDE = 48
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 @register_dataset("mnist", summary="handwritten digits: 60,000 + 10,000 images", input_shape=(1, 28, 28), classes=10)
-def load_mnist(request: Request) -> Dataset:
+def load_mnist(request: Request) -> Parts:
     """Load MNIST from its four files, packed (.gz) or not."""
     return _load_idx(request, "MNIST")
 
@@ -31,127 +28,176 @@ def load_mnist(request: Request) -> Dataset:
 @register_dataset(
     "fashion_mnist", summary="pieces of clothing: 60,000 + 10,000 images", input_shape=(1, 28, 28), classes=10
 )
-def load_fashion_mnist(request: Request) -> Dataset:
+def load_fashion_mnist(request: Request) -> Parts:
     """Load Fashion-MNIST from its four files, packed (.gz) or not."""
     return _load_idx(request, "FashionMNIST")
 
 
-def _load_idx(request: Request, kind: str) -> Dataset:
+def _load_idx(request: Request, kind: str) -> Parts:
     from torchvision import datasets
 
     cls = getattr(datasets, kind)
-    names = [url.rpartition("/")[2].removesuffix(".gz") for url, _ in cls.resources]
-    what = f"Put {', '.join(n + '.gz' for n in names)} (or unpacked) into DIR/{kind}/raw, or add --download."
+    md5 = {url.rpartition("/")[2].removesuffix(".gz"): checksum for url, checksum in cls.resources}
+    what = f"Put {', '.join(f'{name}.gz' for name in md5)} (or unpacked) into DIR/{kind}/raw, or add --download."
     root = request.root_for(what)
-    if request.download:
-        _download(lambda: cls(root, download=True), request, what)
-    folders = [folder for folder in (root / kind / "raw", root / "raw", root) if _idx_file(folder, names[0])]
-    if not folders:
-        msg = f"{names[0]} is neither in {root / kind / 'raw'} nor in {root}"
-        raise DataError(msg, what)
-    md5 = {url.rpartition("/")[2]: checksum for url, checksum in cls.resources}
-    parts: dict[str, Tensor] = {name: _read_idx(folders[0], name, md5[f"{name}.gz"], what) for name in names}
-    train_images, train_labels, test_images, test_labels = parts.values()
-    return split_validation(
-        request.name,
-        (train_images[:, None], train_labels),
-        (test_images[:, None], test_labels),
-        cls.classes,
+    home = root / kind / "raw"
+    folder = next((f for f in (home, root / "raw", root) if any(find_idx(f, name) for name in md5)), home)
+    if request.download and (missing := [name for name in md5 if not find_idx(folder, name)]):
+        places = {Path(kind, "raw", f"{name}.gz"): folder / f"{name}.gz" for name in missing}
+        _download(request, partial(cls, download=True), places, what)
+    files = {name: find_idx(folder, name) or folder / f"{name}.gz" for name in md5}
+    _verify({file: md5[name] if file.suffix == ".gz" else None for name, file in files.items()}, what)
+    train, train_labels, test, test_labels = (read_idx(file) for file in files.values())
+    for images, labels in ((train, train_labels), (test, test_labels)):
+        if images.shape != (len(labels), 28, 28) or labels.max() >= len(cls.classes):
+            sizes = f"images {tuple(images.shape)} and {len(labels)} labels up to {labels.max()}"
+            msg = f"{folder} holds {sizes}, which is not {kind}"
+            raise DataError(msg, what)
+    return Parts(
+        {"train": train[:, None], "test": test[:, None]},
+        {"train": train_labels, "test": test_labels},
+        tuple(cls.classes),
         f"{kind}'s official files",
     )
 
 
-def _idx_file(folder: Path, name: str) -> Path | None:
-    return next((f for f in (folder / name, folder / f"{name}.gz") if f.is_file()), None)
-
-
-def _read_idx(folder: Path, name: str, md5: str, what: str) -> Tensor:
-    """Return the images (N, 28, 28) or labels (N,) of one file; the folder is only read from, never written to."""
-    from torchvision.datasets.mnist import read_image_file, read_label_file
-    from torchvision.datasets.utils import check_integrity
-
-    file = _idx_file(folder, name)
-    if file is None:
-        msg = f"{name} is missing in {folder}"
-        raise DataError(msg, what)
-    if file.suffix == ".gz" and not check_integrity(file, md5):
-        msg = f"{file} is damaged or another file: its MD5 is not {md5}"
-        raise DataError(msg, "Fetch it again, or add --download once it is deleted.")
-    read: Callable[[str], Tensor] = read_image_file if "images" in name else read_label_file
-    try:
-        if file.suffix != ".gz":
-            return read(str(file))
-        with gzip.open(file) as packed, tempfile.NamedTemporaryFile() as unpacked:
-            shutil.copyfileobj(packed, unpacked)
-            unpacked.flush()
-            return read(unpacked.name)
-    except (OSError, EOFError, ValueError, AssertionError, RuntimeError) as error:
-        msg = f"{file} cannot be read: {error}"
-        raise DataError(msg, "Fetch it again.") from error
-
-
 @register_dataset("cifar10", summary="small photographs: 50,000 + 10,000 images", input_shape=(3, 32, 32), classes=10)
-def load_cifar10(request: Request) -> Dataset:
-    """Load CIFAR-10 from its unpacked Python archive."""
-    import torch
+def load_cifar10(request: Request) -> Parts:
+    """Load CIFAR-10 from its unpacked Python archive, else from a copy of it in image files."""
     from torchvision.datasets import CIFAR10
 
-    what = (
-        "Unpack cifar-10-python.tar.gz there, so that DIR/cifar-10-batches-py exists; or add --download, "
-        "which also unpacks an archive that is already in DIR."
-    )
+    what = f"{_archive_words(CIFAR10)} Or put image files into DIR/cifar10/train/<class> and DIR/cifar10/test/<class>."
     root = request.root_for(what)
-    train, test = (
-        _download(lambda part=part: CIFAR10(root, train=part, download=request.download), request, what)
-        for part in (True, False)
-    )
-    splits = [(torch.from_numpy(part.data).permute(0, 3, 1, 2), torch.tensor(part.targets)) for part in (train, test)]
-    return split_validation(request.name, splits[0], splits[1], train.classes, "CIFAR-10's official files")
-
-
-def _download(make: Any, request: Request, what: str) -> Any:
-    """Call a torchvision data set's constructor; its complaints become errors that say what to put where."""
-    try:
-        return make()
-    except Exception as error:
-        doing = "be downloaded" if request.download else "be loaded"
-        msg = (
-            f"{request.name} cannot {doing} at {request.root}: {str(error).splitlines()[0] if str(error) else error!r}"
+    if not any((root / official).exists() for official in (CIFAR10.base_folder, CIFAR10.filename)):
+        copy = read_copy(
+            (root / "cifar10", root / "cifar10-jpeg", root),
+            {"train": ("train",), "test": ("test",)},
+            CIFAR10_CLASSES,
+            (3, 32, 32),
+            "a copy of CIFAR-10 in image files ({kinds}), not its official files",
+            what,
         )
-        raise DataError(msg, what) from error
+        if copy is not None:
+            return copy
+    return _load_cifar(request, CIFAR10, "CIFAR-10", what)
 
 
 @register_dataset(
-    "fer2013", summary="faces with 7 expressions: 28,709 + 3,589 + 3,589 images", input_shape=(1, 48, 48), classes=7
+    "cifar100", summary="small photographs of 100 things: 50,000 + 10,000 images", input_shape=(3, 32, 32), classes=100
 )
-def load_fer2013(request: Request) -> Dataset:
-    """Load FER2013 from fer2013.csv or icml_face_data.csv; Public and Private Test are validation and test."""
-    import pandas as pd
-    import torch
+def load_cifar100(request: Request) -> Parts:
+    """Load CIFAR-100, with its fine labels, from its unpacked Python archive."""
+    from torchvision.datasets import CIFAR100
 
-    what = "Put fer2013.csv (or icml_face_data.csv) into DIR/fer2013; image folders are read by folder:PATH."
-    root = request.root_for(what)
-    names = ("fer2013.csv", "icml_face_data.csv")
-    candidates = [folder / name for folder in (root / "fer2013", root) for name in names]
-    file = next((f for f in candidates if f.is_file()), None)
-    if file is None:
-        msg = f"neither {' nor '.join(names)} is in {root / 'fer2013'}"
-        raise DataError(msg, what)
-    try:
-        table = pd.read_csv(file, skipinitialspace=True)
-        pixels = table["pixels"].str.split(expand=True).astype("uint8").to_numpy()
-        labels = torch.tensor(table["emotion"].to_numpy(copy=True)).long()
-        images = torch.from_numpy(pixels).reshape(-1, 1, FER_SIDE, FER_SIDE)
-        usage = table["Usage"].map(FER_USAGES)
-    except (KeyError, ValueError, TypeError, RuntimeError, pd.errors.ParserError) as error:
-        msg = f"{file} is not FER2013's table (emotion, Usage, pixels): {error}"
-        raise DataError(msg, what) from error
-    if usage.isna().any() or not labels.ge(0).logical_and(labels.lt(len(FER_CLASSES))).all():
-        msg = f"{file} has a row whose Usage or emotion is unknown"
-        raise DataError(msg, f"Usage is one of {', '.join(FER_USAGES)}; emotion is 0 to 6.")
-    train, validation, test = (
-        (images[mask], labels[mask])
-        for mask in (torch.tensor((usage == split).to_numpy()) for split in FER_USAGES.values())
+    return _load_cifar(request, CIFAR100, "CIFAR-100", _archive_words(CIFAR100))
+
+
+def _archive_words(cls: Any) -> str:
+    return (
+        f"Unpack {cls.filename} there, so that DIR/{cls.base_folder} exists; or add --download, which also unpacks "
+        "an archive that is already in DIR."
     )
-    source = "FER2013's table; validation is PublicTest, test PrivateTest"
-    return three_splits(request.name, train, validation, test, FER_CLASSES, source)
+
+
+def _load_cifar(request: Request, cls: Any, title: str, what: str) -> Parts:
+    import torch
+    from torchvision.datasets.utils import extract_archive
+
+    root = request.root_for(what)
+    folder, archive = root / cls.base_folder, root / cls.filename
+    if request.download and not folder.is_dir():
+        if archive.is_file():
+            _verify({archive: cls.tgz_md5}, what)
+            _download(request, partial(extract_archive, archive), {cls.base_folder: folder}, what)
+        else:
+            _download(request, partial(cls, download=True), {cls.base_folder: folder}, what)
+    if not folder.is_dir():
+        msg = f"{folder} is no folder"
+        raise DataError(msg, what)
+    files = [*cls.train_list, *cls.test_list, (cls.meta["filename"], cls.meta["md5"])]
+    _verify({folder / name: md5 for name, md5 in files}, what)
+    parts = {part: cls(root, train=part == "train") for part in ("train", "test")}
+    return Parts(
+        {part: torch.from_numpy(made.data).permute(0, 3, 1, 2).contiguous() for part, made in parts.items()},
+        {part: torch.tensor(made.targets) for part, made in parts.items()},
+        tuple(parts["train"].classes),
+        f"{title}'s official files",
+    )
+
+
+@register_dataset(
+    "svhn",
+    summary="house numbers of Street View, a digit each: 73,257 + 26,032 images",
+    input_shape=(3, 32, 32),
+    classes=10,
+)
+def load_svhn(request: Request) -> Parts:
+    """Load the cropped digits of SVHN from train_32x32.mat and test_32x32.mat; the extra images are left out."""
+    import torch
+    from torchvision.datasets import SVHN
+
+    names, md5 = ({part: SVHN.split_list[part][column] for part in ("train", "test")} for column in (1, 2))
+    what = f"Put {' and '.join(names.values())} into DIR/svhn, or add --download."
+    root = request.root_for(what)
+    home = root / "svhn"
+    folder = next(
+        (f for f in (home, root / "SVHN", root) if any((f / name).is_file() for name in names.values())), home
+    )
+    files = {part: folder / name for part, name in names.items()}
+    for part, file in files.items():
+        if request.download and not file.is_file():
+            _download(request, partial(SVHN, split=part, download=True), {file.name: file}, what)
+    _verify({file: md5[part] for part, file in files.items()}, what)
+    parts = {part: SVHN(folder, part) for part in files}
+    return Parts(
+        {part: torch.from_numpy(made.data).contiguous() for part, made in parts.items()},
+        {part: torch.from_numpy(made.labels) for part, made in parts.items()},
+        tuple(str(digit) for digit in range(10)),
+        "SVHN's official files, without the extra images",
+    )
+
+
+def _verify(files: Mapping[Path, str | None], what: str) -> None:
+    """Make sure that files are there and, where it is known, have their MD5.
+
+    Raises:
+        DataError: one is missing, cut or another.
+    """
+    from torchvision.datasets.utils import check_integrity
+
+    for file, md5 in files.items():
+        if not file.is_file():
+            msg = f"{file} is missing"
+            raise DataError(msg, what)
+        if not check_integrity(file, md5):
+            msg = f"{file} is damaged or another file: its MD5 is not {md5}"
+            raise DataError(msg, f"Fetch it again, or remove it. {what}")
+
+
+def _download(request: Request, fetch: Callable[[Path], object], places: Mapping[Any, Path], what: str) -> None:
+    """Let torchvision fetch files into a folder inside the root, then move them to their places: whole or not at all.
+
+    Args:
+        request: names the data set and the root.
+        fetch: is given the folder, which is removed in the end.
+        places: by the path of a file or folder inside it.
+        what: the remedy.
+
+    Raises:
+        DataError: something went wrong; what was fetched is removed.
+    """
+    root = request.root_for(what)
+    new = [folder for folder in (root, *root.parents) if not folder.exists()]
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
+            fetch(Path(temporary))
+            for made, place in places.items():
+                place.parent.mkdir(parents=True, exist_ok=True)
+                (Path(temporary) / made).replace(place)
+    except Exception as error:
+        for folder in new:
+            with suppress(OSError):
+                folder.rmdir()
+        msg = f"{request.name} cannot be downloaded to {root}: {' '.join(str(error).split())[:300] or repr(error)}"
+        raise DataError(msg, what) from error

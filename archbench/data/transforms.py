@@ -1,20 +1,206 @@
-"""What happens to a batch between the stored bytes and the network: augmentation and normalisation, on the device."""
+"""What happens to a batch between the stored bytes and the network: augmentation and scaling, on the device."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from archbench.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
     from archbench.data import Dataset
 
+    Prepare = Callable[[Tensor], Tensor]
+
 SHIFT_FRACTION = 8  # a shift goes up to a side / 8: 1 pixel of 8, 4 of 32
+CUTOUT_FRACTION = 4  # a cutout's side is the shorter side / 4, where none is given
 
 
-def normaliser(train_images: Tensor, device: str = "cpu") -> Callable[[Tensor], Tensor]:
+class Augmentation(NamedTuple):
+    """One kind of augmentation, and the amount that may be given for it.
+
+    Attributes:
+        summary: what happens to each image, in words.
+        amount: what the amount is called; empty where there is none.
+        default: None where there is no amount, or where it depends on the image.
+        low: the least amount accepted. high: the most. whole: whether only whole numbers are.
+    """
+
+    summary: str
+    amount: str = ""
+    default: float | None = None
+    low: float = 0.0
+    high: float = 0.0
+    whole: bool = False
+
+
+# In the order in which they are applied.
+AUGMENTATIONS: Mapping[str, Augmentation] = {
+    "flip": Augmentation("half of the images are mirrored, left to right"),
+    "shift": Augmentation("moved by up to an eighth of each side, the edge filled with zeros"),
+    "crop": Augmentation(
+        "padded with zeros all round, cut to the old size anywhere", "PIXELS", 4.0, 1, 512, whole=True
+    ),
+    "rotate": Augmentation("turned by up to so much to either side", "DEGREES", 15.0, 0.1, 180),
+    "zoom": Augmentation("scaled by a factor that is up to so much from 1", "FRACTION", 0.1, 0.001, 0.9),
+    "brightness": Augmentation("multiplied by a factor that is up to so much from 1", "FRACTION", 0.2, 0.001, 1),
+    "cutout": Augmentation(
+        "a square of zeros anywhere, a quarter side by default", "PIXELS", None, 1, 4096, whole=True
+    ),
+}
+
+
+def parse_augment(items: str | Sequence[str]) -> tuple[str, ...]:
+    """Return augmentations as `name` or `name:amount`, in the order of `AUGMENTATIONS`.
+
+    Default amounts are written out, where they do not depend on the image: `rotate+flip` gives `flip`, `rotate:15`.
+
+    Args:
+        items: such words one by one, or in one text joined by +; an empty text for none.
+
+    Raises:
+        InputError: a name is unknown or given twice, or its amount is not accepted.
+    """
+    if isinstance(items, str):
+        items = items.split("+") if items.strip() else ()
+    amounts = _amounts(items)
+    return tuple(name + (f":{amount!r}".removesuffix(".0") if amount else "") for name, amount in amounts.items())
+
+
+def _amounts(items: Sequence[str]) -> dict[str, float | None]:
+    """Return the amounts by name, in the order in which the augmentations are applied."""
+    amounts: dict[str, float | None] = {}
+    for item in items:
+        name, colon, text = item.strip().partition(":")
+        kind = AUGMENTATIONS.get(name)
+        if kind is None:
+            msg = f"{item[:40]!r} is no augmentation"
+            forms = [known + (f":{own.amount}" if own.amount else "") for known, own in AUGMENTATIONS.items()]
+            raise InputError(msg, f"Give any of {', '.join(forms)}, joined by +; the amounts may be left out.")
+        if name in amounts:
+            msg = f"the augmentation {name} is given twice"
+            raise InputError(msg, "Name each once.")
+        amounts[name] = _amount(item, kind, text) if colon else kind.default
+    return {name: amounts[name] for name in AUGMENTATIONS if name in amounts}
+
+
+def _amount(item: str, kind: Augmentation, text: str) -> float:
+    try:
+        amount = float(text)
+    except ValueError:
+        amount = math.nan
+    if kind.amount and kind.low <= amount <= kind.high and not (kind.whole and amount % 1):
+        return amount
+    msg = f"{item[:40]!r} is not accepted"
+    if not kind.amount:
+        raise InputError(msg, f"{item.partition(':')[0].strip()} has no amount.")
+    numbers = f"a {'whole ' * kind.whole}number from {kind.low:g} to {kind.high:g}"
+    raise InputError(msg, f"Behind the colon, give {kind.amount}, {numbers}.")
+
+
+def augment(images: Tensor, names: Sequence[str]) -> Tensor:
+    """Apply augmentations to a batch, each sample with its own randomness from torch's CPU generator.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        names: of `AUGMENTATIONS`, with or without amounts; they are applied in its order.
+
+    Returns:
+        uint8 (N, C, H, W), on the same device.
+    """
+    import torch
+
+    if not names:
+        return images
+    amounts = _amounts(names)
+    samples, _, height, width = images.shape
+    device = images.device
+    if "flip" in amounts:
+        flipped = (torch.rand(samples) < 0.5).to(device)  # half
+        images = torch.where(flipped[:, None, None, None], images.flip(3), images)
+    if "shift" in amounts:
+        images = _moved(images, max(1, height // SHIFT_FRACTION), max(1, width // SHIFT_FRACTION))
+    if margin := amounts.get("crop"):
+        images = _moved(images, int(margin), int(margin))
+    if "rotate" in amounts or "zoom" in amounts:
+        degrees = _around(0, amounts.get("rotate"), samples)
+        factors = _around(1, amounts.get("zoom"), samples)
+        images = turned(images, degrees, factors)
+    if "brightness" in amounts:
+        factors = _around(1, amounts["brightness"], samples).to(device)
+        images = _levels(images.float() * factors[:, None, None, None])
+    if "cutout" in amounts:
+        images = _cut(images, int(amounts["cutout"] or max(1, min(height, width) // CUTOUT_FRACTION)))
+    return images
+
+
+def _around(middle: float, reach: float | None, samples: int) -> Tensor:
+    """Return (N,) numbers, uniform in middle ± reach; without a reach nothing is drawn."""
+    import torch
+
+    return middle + reach * (2 * torch.rand(samples) - 1) if reach else torch.full((samples,), float(middle))
+
+
+def _levels(values: Tensor) -> Tensor:
+    import torch
+
+    return values.round().clamp(0, 255).to(torch.uint8)
+
+
+def _moved(images: Tensor, reach_y: int, reach_x: int) -> Tensor:
+    """Move each image by whole pixels, uniform in ± reach; what comes in is 0."""
+    import torch
+    from torch.nn.functional import pad
+
+    samples, _, height, width = images.shape
+    device = images.device
+    rows = torch.randint(2 * reach_y + 1, (samples, 1)).to(device) + torch.arange(height, device=device)
+    columns = torch.randint(2 * reach_x + 1, (samples, 1)).to(device) + torch.arange(width, device=device)
+    padded = pad(images, (reach_x, reach_x, reach_y, reach_y))
+    index = torch.arange(samples, device=device)[:, None, None]
+    return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+
+
+def turned(images: Tensor, degrees: Tensor, factors: Tensor) -> Tensor:
+    """Turn each image anticlockwise and scale it, both about its middle, in one bilinear step; outside is 0.
+
+    Args:
+        images: uint8 (N, C, H, W), on any device.
+        degrees: (N,).
+        factors: (N,), above 1 to magnify.
+    """
+    import torch
+    from torch.nn.functional import affine_grid, grid_sample
+
+    height, width = images.shape[2:]
+    radians = degrees.double().deg2rad()
+    cos, sin, none = radians.cos() / factors, radians.sin() / factors, torch.zeros_like(radians)
+    # From places of the result to places of the image, in units of half a side each.
+    inverse = torch.stack([cos, -sin * height / width, none, sin * width / height, cos, none], 1).view(-1, 2, 3)
+    grid = affine_grid(inverse.float().to(images.device), list(images.shape), align_corners=False)
+    return _levels(grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False))
+
+
+def _cut(images: Tensor, side: int) -> Tensor:
+    """Set a square of each image to 0; its middle is uniform over the pixels, so it may hang over the edge."""
+    import torch
+
+    samples, _, height, width = images.shape
+
+    def covered(length: int) -> Tensor:
+        first = torch.randint(length, (samples, 1)) - side // 2
+        places = torch.arange(length)
+        return ((first <= places) & (places < first + side)).to(images.device)
+
+    rows, columns = covered(height), covered(width)
+    return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
+
+
+def normaliser(train_images: Tensor, device: str = "cpu") -> Prepare:
     """Return the function that maps uint8 (N, C, H, W) to float32 with mean 0 and deviation 1 on the training images.
 
     Mean and deviation are per channel, from the training split alone; a constant channel is only centred.
@@ -36,54 +222,53 @@ def normaliser(train_images: Tensor, device: str = "cpu") -> Callable[[Tensor], 
     return prepare
 
 
-def preparer(dataset: Dataset, device: str = "cpu") -> Callable[[Tensor], Tensor]:
-    """Return the function that maps uint8 images of a data set to what a network sees: brought to shape, normalised.
+def _to_unit(images: Tensor) -> Tensor:
+    """Map uint8 to float32 from 0 to 1."""
+    return images.float() / 255
+
+
+def _centrer(train_images: Tensor, device: str) -> Prepare:
+    """Return the function that maps uint8 (N, C, H, W) to float32, 0 to 1, less the mean training image (C, H, W)."""
+    import torch
+
+    total = torch.zeros(train_images.shape[1:], dtype=torch.int64)
+    for part in train_images.split(4096):  # images; torch would copy all of them to int64
+        total += part.sum(0, dtype=torch.int64)
+    mean = (total.double() / (255 * len(train_images))).float().to(device)
+    return lambda images: _to_unit(images) - mean
+
+
+def _scaler(train_images: Tensor, device: str, scaling: str) -> Prepare:
+    if scaling == "unit":
+        return _to_unit
+    return (normaliser if scaling == "standard" else _centrer)(train_images, device)
+
+
+def preparer(dataset: Dataset, device: str = "cpu", scaling: str = "standard") -> Prepare:
+    """Return the function that maps uint8 images of a data set to what a network sees: scaled and brought to shape.
 
     One channel becomes three equal ones, three become their luma (ITU-R BT.601); other sizes are bilinear with
-    antialiasing. The normalisation comes last; its mean and deviation are those of the images as they are stored, and
-    of their luma where that is shown.
+    antialiasing, after the scaling. What is learned from training images (mean, deviation, mean image) is that of the
+    images as they are stored, and of their luma where that is shown.
+
+    Args:
+        dataset: whose training split is learned from, and whose `shown_as` is the shape.
+        device: where the images will be.
+        scaling: `standard`, mean 0 and deviation 1 a channel; `unit`, 0 to 1; `centered`, 0 to 1 less the mean image.
     """
+    stored = dataset.images["train"]
     if dataset.shown_as is None:
-        return normaliser(dataset.images["train"], device)
+        return _scaler(stored, device, scaling)
     from torchvision.transforms.v2.functional import resize, rgb_to_grayscale
 
-    stored = dataset.images["train"]
     channels, *sides = dataset.input_shape
     to_gray = stored.shape[1] == 3 and channels == 1
-    normalise = normaliser(rgb_to_grayscale(stored) if to_gray else stored, device)
+    scale = _scaler(rgb_to_grayscale(stored) if to_gray else stored, device, scaling)
 
     def prepare(images: Tensor) -> Tensor:
-        batch = normalise(rgb_to_grayscale(images) if to_gray else images)
+        batch = scale(rgb_to_grayscale(images) if to_gray else images)
         if batch.shape[2:] != (*sides,):
             batch = resize(batch, sides, antialias=True)
         return batch.expand(-1, channels, -1, -1).contiguous()
 
     return prepare
-
-
-def augment(images: Tensor, names: Sequence[str]) -> Tensor:
-    """Apply augmentations to a batch, each sample with its own randomness from torch's CPU generator.
-
-    Args:
-        images: uint8 (N, C, H, W).
-        names: of `flip` (left-right, half of the samples) and `shift` (up to an eighth of each side, the edge filled
-            with zeros).
-    """
-    import torch
-    from torch.nn.functional import pad
-
-    if not names:
-        return images
-    samples, _, height, width = images.shape
-    device = images.device
-    if "flip" in names:
-        flipped = (torch.rand(samples) < 0.5).to(device)  # half
-        images = torch.where(flipped[:, None, None, None], images.flip(3), images)
-    if "shift" in names:
-        reach_y, reach_x = max(1, height // SHIFT_FRACTION), max(1, width // SHIFT_FRACTION)
-        rows = torch.randint(2 * reach_y + 1, (samples, 1)).to(device) + torch.arange(height, device=device)
-        columns = torch.randint(2 * reach_x + 1, (samples, 1)).to(device) + torch.arange(width, device=device)
-        padded = pad(images, (reach_x, reach_x, reach_y, reach_y))
-        index = torch.arange(samples, device=device)[:, None, None]
-        images = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    return images

@@ -31,7 +31,13 @@ class Event(NamedTuple):
     outcome: Outcome | None = None
 
 
-def run_here(cells: Sequence[Cell], dataset: Dataset, log: Path, on_event: Callable[[Event], None]) -> None:
+def run_here(
+    cells: Sequence[Cell],
+    dataset_of: Callable[[Cell], Dataset],
+    log: Path,
+    on_event: Callable[[Event], None],
+    weights: Path | None = None,
+) -> None:
     """Train the cells one after the other in this process; tracebacks of models that fail are added to the log."""
     with log.open("a", encoding="utf-8") as file:
         for cell in cells:
@@ -39,26 +45,32 @@ def run_here(cells: Sequence[Cell], dataset: Dataset, log: Path, on_event: Calla
             def on_epoch(epoch: Epoch, cell: Cell = cell) -> None:
                 on_event(Event(cell, epoch))
 
-            on_event(Event(cell, outcome=train_cell(cell, dataset, on_epoch, file)))
+            on_event(Event(cell, outcome=train_cell(cell, dataset_of(cell), on_epoch, file, weights)))
 
 
 def run_in_workers(
-    cells: Sequence[Cell], study: Study, workers: int, log: Path, on_event: Callable[[Event], None]
+    cells: Sequence[Cell],
+    study: Study,
+    workers: int,
+    log: Path,
+    on_event: Callable[[Event], None],
+    weights: Path | None = None,
 ) -> None:
     """Train the cells in processes of their own, so that one that dies costs one cell.
 
     Args:
         cells: what to train; the longest are best first.
-        study: names the data and the plugins.
+        study: names the data root and the plugins.
         workers: processes at a time.
         log: a file that what the workers print is added to.
         on_event: is told of every epoch and outcome; what it raises ends the workers, as Ctrl-C does.
+        weights: a folder that trained weights are written into.
     """
     waiting: queue.SimpleQueue[Cell] = queue.SimpleQueue()
     for cell in cells:
         waiting.put(cell)
     events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
-    pool = [_Worker(study, log, waiting, events) for _ in range(min(workers, len(cells)))]
+    pool = [_Worker(study, log, waiting, events, weights) for _ in range(min(workers, len(cells)))]
     running = len(pool)
     try:
         for worker in pool:
@@ -83,9 +95,10 @@ class _Worker(threading.Thread):
         log: Path,
         waiting: queue.SimpleQueue[Cell],
         events: queue.SimpleQueue[Event | None],
+        weights: Path | None,
     ) -> None:
         super().__init__(daemon=True)
-        setup = Setup(sys.path, study.plugins, study.dataset, study.data_root, study.input_shape)
+        setup = Setup(sys.path, study.plugins, study.data_root, str(weights.absolute()) if weights else None)
         self._setup = msgspec.json.encode(setup) + b"\n"
         self._log, self._waiting, self._events = log, waiting, events
         self._process: subprocess.Popen[bytes] | None = None

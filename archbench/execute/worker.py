@@ -12,22 +12,34 @@ import signal
 import sys
 import threading
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from archbench.schema import Cell, Epoch, Outcome
+from archbench.schema import Cell, Epoch, Outcome, View
+
+if TYPE_CHECKING:
+    from archbench.data import Dataset
+
+KEPT = 3  # data sets, as the cases of a study may take turns
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker needs before its first cell: the parent's module path, plugins and data."""
+    """What a worker needs before its first cell.
+
+    Attributes:
+        path: the parent's module path. plugins: modules that register models.
+        data_root: the folder of data sets.
+        weights: the folder that trained weights are written into.
+    """
 
     path: list[str]
     plugins: tuple[str, ...]
-    dataset: str
     data_root: str | None
-    input_shape: tuple[int, int, int] | None = None
+    weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,15 +73,20 @@ def main() -> None:
             zoo.import_models(plugin)
         except zoo.ModelImportError as error:
             print(error, file=sys.stderr)  # noqa: T201 - the log; a cell that needs the plugin fails by name
-    dataset = None
+
+    @lru_cache(maxsize=KEPT)
+    def dataset_of(name: str, view: View) -> Dataset:
+        return load_dataset(name, setup.data_root, view=view)
+
     while True:
         cell = msgspec.json.decode(lines.get(), type=Cell)
         try:
-            dataset = dataset or load_dataset(setup.dataset, setup.data_root, input_shape=setup.input_shape)
+            dataset = dataset_of(cell.dataset, cell.view)
         except Exception as error:  # noqa: BLE001 - a source may raise anything
             send(outcome=Outcome("failed", error=reason(error)))
             continue
-        send(outcome=train_cell(cell, dataset, lambda epoch: send(epoch=epoch)))
+        weights = Path(setup.weights) if setup.weights else None
+        send(outcome=train_cell(cell, dataset, lambda epoch: send(epoch=epoch), weights=weights))
 
 
 def _listen(lines: queue.SimpleQueue[bytes]) -> None:

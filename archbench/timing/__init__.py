@@ -9,13 +9,15 @@ from archbench.budget import build_model
 from archbench.building import find_spec
 from archbench.environment import device_name
 from archbench.errors import reason
+from archbench.metrics import loss_of
+from archbench.optimizers import make_optimizer, penalty
 from archbench.schema import Timing
 from archbench.timing.clock import clock_for
 from archbench.timing.protocol import Protocol, interleave
-from archbench.training import autocast, make_optimizer, resident, torch_threads
+from archbench.training import autocast, resident, torch_threads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -34,7 +36,7 @@ def modes_of(sized: SizedModel) -> tuple[Mode, ...]:
 
 def time_models(
     models: Sequence[SizedModel],
-    images: Tensor,
+    batches: Mapping[tuple[int, int, int], Tensor],
     recipe: Recipe,
     device: Device,
     threads: int,
@@ -42,7 +44,7 @@ def time_models(
     *,
     protocol: Protocol | None = None,
     clock: Clock | None = None,
-    fit: Callable[[nn.Module], None] | None = None,
+    fit: Callable[[SizedModel, nn.Module], None] | None = None,
     on_round: Callable[[int, int], None] = lambda done, total: None,
     on_problem: Callable[[str], None] = lambda problem: None,
 ) -> list[Timing]:
@@ -53,7 +55,7 @@ def time_models(
 
     Args:
         models: what is compared.
-        images: a normalised batch (N, C, H, W); it is made resident on the device.
+        batches: a normalised batch (N, C, H, W) for each input shape; it is made resident on the device.
         recipe: gives the optimizer, the batch size and the precision.
         device: where.
         threads: intra-op threads of torch on the CPU.
@@ -73,7 +75,7 @@ def time_models(
         for sized in models:
             for mode in modes_of(sized):
                 try:
-                    step = _step(sized, mode, images, recipe, device, fit)
+                    step = _step(sized, mode, batches[sized.input_shape], recipe, device, fit)
                     step()
                 except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises, the others are timed
                     on_problem(f"{sized.model} cannot be timed ({mode}, {device}): {reason(error)}")
@@ -98,15 +100,14 @@ def _step(
     images: Tensor,
     recipe: Recipe,
     device: Device,
-    fit: Callable[[nn.Module], None] | None = None,
+    fit: Callable[[SizedModel, nn.Module], None] | None = None,
 ) -> Callable[[], None]:
     import torch
-    from torch.nn.functional import cross_entropy
 
     torch.manual_seed(0)
     net = resident(build_model(sized), device, sized.input_shape).train(mode == "train")
     if fit is not None and getattr(net, "learns_by_fit", False) and not getattr(net, "timed_unfitted", False):
-        fit(net.cpu())
+        fit(sized, net.cpu())
         net = net.to(device)
     batch = images.to(device)
     if mode == "infer":
@@ -117,14 +118,16 @@ def _step(
 
         return infer
 
-    labels = torch.arange(len(batch), device=device) % sized.classes
+    with torch.no_grad():
+        *places, outputs = net(batch[:2]).shape[1:]
+    labels = (torch.arange(len(batch), device=device) % outputs).view(-1, *[1] * len(places)).expand(-1, *places)
     optimizer = make_optimizer(net, recipe)
 
     def train() -> None:
         optimizer.zero_grad(set_to_none=True)
         with autocast(device, recipe.precision):
-            loss = cross_entropy(net(batch), labels)
-        loss.backward()
+            loss = loss_of(net(batch), labels, recipe)
+        (loss + penalty(net, recipe.l2)).backward()
         optimizer.step()
 
     return train

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from archbench.schema import Environment, Recipe, Record, Timing
+
+
+Stepping = tuple[int, str, str]
+
+
+def stepping(recipe: Recipe) -> Stepping:
+    """Return what of a recipe the time of a step depends on."""
+    return (recipe.batch_size, recipe.optimizer, recipe.precision)
 
 
 def by_session(timings: Iterable[Timing]) -> dict[str, list[Timing]]:
@@ -21,26 +30,27 @@ def by_session(timings: Iterable[Timing]) -> dict[str, list[Timing]]:
 def fits(timing: Timing, recipe: Recipe, threads: int, environment: Environment) -> bool:
     """Whether a timing was taken with this recipe and number of threads, with this torch on this processor."""
     return (
-        timing.batch_size == recipe.batch_size
-        and timing.optimizer == recipe.optimizer
-        and timing.precision == recipe.precision
+        (timing.batch_size, timing.optimizer, timing.precision) == stepping(recipe)
         and timing.threads == threads
         and timing.torch == environment.torch
         and timing.device_name == (environment.cpu if timing.device == "cpu" else environment.gpu)
     )
 
 
-def side_by_side(timings: Iterable[Timing], records: Collection[Record]) -> dict[str, tuple[Timing, ...]]:
+def side_by_side(timings: Collection[Timing], records: Collection[Record]) -> dict[str, tuple[Timing, ...]]:
     """Return each record's timings by the record's key.
 
     Of all sessions on a device, the one that holds most of the records' models is taken, the last of equals; a model
-    that it does not hold has no timing there.
+    that it does not hold has no timing there. Records of another way to step have a session of their own.
     """
     chosen: dict[str, list[Timing]] = {record.cell.key: [] for record in records}
-    for device in ("cpu", "cuda"):
+    groups: dict[Stepping, list[Record]] = {}
+    for record in records:
+        groups.setdefault(stepping(record.cell.recipe), []).append(record)
+    for device, group in itertools.product(("cpu", "cuda"), groups.values()):
         best: list[tuple[Record, list[Timing]]] = []
         for session in by_session(t for t in timings if t.device == device).values():
-            held = [(record, _of(record, session)) for record in records]
+            held = [(record, _of(record, session)) for record in group]
             held = [(record, found) for record, found in held if found]
             if len(held) >= len(best):
                 best = held

@@ -32,7 +32,7 @@ RECIPE = Recipe(batch_size=6)
 def timed(models, **settings):
     images = torch.zeros(6, 1, 8, 8)
     return time_models(
-        models, images, RECIPE, "cpu", 1, capture(), protocol=PROTOCOL, clock=CountingClock(), **settings
+        models, {(1, 8, 8): images}, RECIPE, "cpu", 1, capture(), protocol=PROTOCOL, clock=CountingClock(), **settings
     )
 
 
@@ -98,7 +98,7 @@ def test_steps_run_with_the_threads_and_the_precision_that_are_recorded(monkeypa
     torch.set_num_threads(2)
     try:
         time_models(
-            [sized], torch.zeros(6, 1, 8, 8), Recipe(batch_size=6, precision="bf16"), "cpu", 1, capture(),
+            [sized], {(1, 8, 8): torch.zeros(6, 1, 8, 8)}, Recipe(batch_size=6, precision="bf16"), "cpu", 1, capture(),
             protocol=PROTOCOL, clock=CountingClock(),
         )  # fmt: skip
     finally:
@@ -131,7 +131,7 @@ def test_a_model_that_fails_is_named_and_the_others_are_timed(monkeypatch):
 def test_models_are_timed_on_cuda():
     images = torch.zeros(6, 1, 8, 8)
     models = [size_model("mlp", Budget(5000), (1, 8, 8), 10)]
-    timings = time_models(models, images, RECIPE, "cuda", 1, capture(), protocol=PROTOCOL)
+    timings = time_models(models, {(1, 8, 8): images}, RECIPE, "cuda", 1, capture(), protocol=PROTOCOL)
     assert {t.device for t in timings} == {"cuda"}
     assert all(value > 0 for t in timings for value in t.samples_us)
 
@@ -141,7 +141,7 @@ def test_models_without_gradients_have_no_training_step():
     models = [size_model(name, None, (1, 8, 8), 10) for name in ("knn", "linear_svm", "mlp")]
     images, labels = torch.randn(20, 1, 8, 8), torch.arange(20) % 10
 
-    def fit(net):
+    def fit(_, net):
         taught.append(type(net).__name__)
         net.fit(images, labels)
 

@@ -1,0 +1,187 @@
+"""`datasets list|show|check|prepare`: what there is to train on, how it looks, and whether it can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archbench.cli import options as o
+from archbench.cli.show import json_rows, out, print_json, print_table, results_only
+
+app = typer.Typer(
+    help="List the data sets, show their images, check them, or prepare them.", invoke_without_command=True
+)
+
+Name = Annotated[
+    str, typer.Argument(help="A data set: mnist, captcha[difficulty=2], folder:PATH, npz:PATH.", metavar="DATASET")
+]
+Images = Annotated[int, typer.Option("--images", "-n", help="How many to show.", min=1, max=400)]
+Seed = Annotated[int, typer.Option("--seed", help="Which ones to show.", min=0)]
+Split = Annotated[str, typer.Option("--of", help="Whose images: train, validation or test.")]
+SheetFile = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", help="A file of .png, .svg or .pdf.", metavar="FILE", show_default="DATASET.png"),
+]
+Expected = Annotated[
+    int | None, typer.Option("--classes", help="Fail unless there are so many classes.", min=1, show_default="any")
+]
+Near = Annotated[
+    float,
+    typer.Option("--near", help="Largest difference of near duplicates, levels of 255 (RMS); 0 does not look.", min=0),
+]
+
+
+@app.callback()
+def _list(
+    context: typer.Context, data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debug = False
+) -> None:
+    if context.invoked_subcommand is None:
+        results_only(list_)(data_root, as_json)
+
+
+def list_(data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
+    """List the data sets, and which of them are there."""
+    from archbench.catalog import datasets as listed
+    from archbench.model_words import datasets_words
+
+    rows = listed(data_root)
+    if as_json:
+        print_json(rows)
+        return
+    print_table(datasets_words(rows))
+    for row in rows:
+        if row.problem:
+            out.print(f"{row.dataset} is not there: {row.problem}. {row.remedy}")
+
+
+def show(
+    name: Name,
+    preprocess: o.Preprocess = "",
+    data_root: o.DataRoot = None,
+    download: o.Download = False,
+    only: o.Only = "",
+    split: o.Split = None,
+    limit: o.Limit = None,
+    exclude: o.Exclude = "",
+    images: Images = 24,
+    of: Split = "train",
+    seed: Seed = 0,
+    file: SheetFile = None,
+    debug: o.Debug = False,
+) -> None:
+    """Draw images of a data set with their labels; with --preprocess, before and after."""
+    from archbench.data import SPLITS, load_dataset
+    from archbench.data.preprocess import parse_steps
+    from archbench.errors import InputError
+    from archbench.figures import save
+    from archbench.files import write_file
+    from archbench.settings import make_view
+    from archbench.sheets import sheet
+
+    if of not in SPLITS:
+        msg = f"there is no split {of!r}"
+        raise InputError(msg, f"Give one of {', '.join(SPLITS)}.")
+    _, _, place = name.partition(":")
+    file = file or Path(f"{Path(place).resolve().name if place else name}.png")
+    if file.suffix not in {".png", ".svg", ".pdf"}:
+        msg = f"{file} is no picture's name"
+        raise InputError(msg, "Give a file of .png, .svg or .pdf.")
+    chains = [parse_steps(chain) for chain in preprocess.split(",") if chain.strip()]
+    view = make_view(split=split, limit=limit, exclude=exclude, only=only)
+    dataset = load_dataset(name, data_root, download=download, view=view)
+    figure = sheet(dataset, of, images, [chain for chain in chains if chain], seed)
+    write_file(file, lambda path: save(figure, path))
+    out.print(f"{dataset.source}\nWritten: {file}")
+
+
+def check(
+    name: Name,
+    data_root: o.DataRoot = None,
+    download: o.Download = False,
+    classes: Expected = None,
+    near: Near = 3.0,
+    exclude: o.Exclude = "",
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
+) -> None:
+    """Look for constant and duplicate images, conflicting labels, and test images that are also trained on."""
+    from archbench.data import load_parts
+    from archbench.data.audit import audit
+    from archbench.data.exclusions import parse_exclusions
+    from archbench.data.views import without
+    from archbench.data_words import audit_words, splits_words
+    from archbench.errors import DataError
+
+    parts = load_parts(name, data_root, download=download)
+    if classes is not None and len(parts.classes) != classes:
+        msg = f"{name} has {len(parts.classes)} classes, not {classes}: {', '.join(parts.classes[:20])}"
+        raise DataError(msg, "Mend the folder, or leave --classes out.")
+    exclusions = parse_exclusions(exclude)
+    parts, notes = without(parts, exclusions)
+    found = audit(parts.images, parts.labels, parts.classes, near=near)
+    if as_json:
+        print_json({"dataset": name, "source": parts.source, "excluded": notes, **_plain(found)})
+        return
+    print_table(splits_words(found), f"{name}: {parts.source}")
+    out.print()
+    for line in [*notes, *audit_words(found)]:
+        out.print(line)
+
+
+def prepare(
+    name: Name,
+    preprocess: o.Preprocess = "",
+    data_root: o.DataRoot = None,
+    download: o.Download = False,
+    only: o.Only = "",
+    split: o.Split = None,
+    split_seed: o.SplitSeed = 0,
+    limit: o.Limit = None,
+    exclude: o.Exclude = "",
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
+) -> None:
+    """Download, generate and pre-process a data set once, so that later runs find it done."""
+    import pandas as pd
+
+    from archbench.data import load_dataset
+    from archbench.data.cache import cache_folder
+    from archbench.settings import make_view
+    from archbench.units import grouped, shape
+
+    rows = []
+    for chain in preprocess.split(","):
+        view = make_view(only=only, split=split, split_seed=split_seed, limit=limit, exclude=exclude, preprocess=chain)
+        dataset = load_dataset(name, data_root, download=download, view=view)
+        rows.append({
+            "dataset": dataset.name, "preprocess": chain or "original", "input": shape(dataset.input_shape),
+            "classes": len(dataset.classes), "positions": dataset.positions, **dict(zip(
+                ("train", "validation", "test"), dataset.counts, strict=True)),
+            "sha256": dataset.sha256, "source": dataset.source, "warnings": "; ".join(dataset.warnings),
+        })  # fmt: skip
+    frame = pd.DataFrame(rows)
+    if as_json:
+        print_json(json_rows(frame))
+        return
+    words = frame.drop(columns=["source", "warnings", "positions"]).assign(sha256=frame["sha256"].str[:12])
+    for split_name in ("train", "validation", "test"):
+        words[split_name] = [grouped(count) for count in frame[split_name]]
+    print_table(words.astype(str))
+    for text in dict.fromkeys([*frame["source"], *(f"warning: {w}" for w in frame["warnings"] if w)]):
+        out.print(text)
+    out.print(f"What is made once is kept in {cache_folder()}")
+
+
+def _plain(found: Any) -> dict[str, Any]:
+    import msgspec
+
+    plain: dict[str, Any] = msgspec.to_builtins(found)
+    return plain
+
+
+app.command("list")(results_only(list_))
+app.command("show")(results_only(show))
+app.command("check")(results_only(check))
+app.command("prepare")(results_only(prepare))

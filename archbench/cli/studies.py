@@ -1,0 +1,160 @@
+"""`run`, `reproduce` and `studies`: comparisons that a file describes, beside what was published of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archbench.cli import options as o
+from archbench.cli.compare import dry_run_of, finished, print_comparison, written
+from archbench.cli.show import Display, json_rows, out, print_json, print_table
+
+if TYPE_CHECKING:
+    from archbench.reproduction import Reproduction
+    from archbench.schema import Study
+    from archbench.study_schema import StudyFile
+
+File = Annotated[Path, typer.Argument(help="A study file (TOML).", metavar="FILE", show_default=False)]
+Name = Annotated[str, typer.Argument(help="A study of `archbench studies`.", metavar="NAME", show_default=False)]
+Scale = Annotated[str, typer.Option("--scale", help="quick (minutes) or full (as published).", metavar="quick|full")]
+FileScale = Annotated[
+    str | None,
+    typer.Option("--scale", help="quick or full.", metavar="quick|full", show_default="full"),
+]
+MaybeDataset = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        help="The study's data from another place: folder:PATH, npz:PATH.",
+        show_default="the study's",
+        rich_help_panel=o.MEASURING,
+    ),
+]
+MaybeSeeds = Annotated[
+    str | None,
+    typer.Option("--seeds", help="How many (3), or which ones (0,7,42).", show_default="the study's",
+                 rich_help_panel=o.TRAINING),
+]  # fmt: skip
+Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of study files, for editors.")]
+
+
+def run(
+    file: File,
+    scale: FileScale = None,
+    dataset: MaybeDataset = None,
+    data_root: o.DataRoot = None,
+    download: o.Download = False,
+    seeds: MaybeSeeds = None,
+    device: o.Device = "auto",
+    threads: o.Threads = 1,
+    workers: o.Workers = None,
+    imports: o.Imports = None,
+    out_folder: o.Out = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    dry_run: o.DryRun = False,
+    debug: o.Debug = False,
+) -> None:
+    """Run the study that a file describes; results go to results/FILE's name."""
+    from archbench.study_file import folder_of, read_study, study_of
+
+    described = read_study(file)
+    o.import_plugins([*described.plugins, *(imports or [])])
+    study = study_of(
+        described, scale or "full", name=file.stem, dataset=dataset, data_root=data_root, download=download,
+        seeds=seeds, device=device, threads=threads,
+    )  # fmt: skip
+    _do(described, study, out_folder or folder_of(study), workers, as_json=as_json, quiet=quiet, dry_run=dry_run)
+
+
+def reproduce(
+    name: Name,
+    scale: Scale = "quick",
+    dataset: MaybeDataset = None,
+    data_root: o.DataRoot = None,
+    download: o.Download = False,
+    seeds: MaybeSeeds = None,
+    device: o.Device = "auto",
+    threads: o.Threads = 1,
+    workers: o.Workers = None,
+    out_folder: o.Out = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    dry_run: o.DryRun = False,
+    debug: o.Debug = False,
+) -> None:
+    """Run a published comparison again, and set what was measured beside what was published."""
+    from archbench.study_file import find_study, folder_of, read_study, study_of
+
+    described = read_study(find_study(name))
+    study = study_of(
+        described, scale, name=name, dataset=dataset, data_root=data_root, download=download, seeds=seeds,
+        device=device, threads=threads,
+    )  # fmt: skip
+    _do(described, study, out_folder or folder_of(study), workers, as_json=as_json, quiet=quiet, dry_run=dry_run)
+
+
+def studies(as_json: o.AsJson = False, schema: Schema = False, debug: o.Debug = False) -> None:
+    """List the studies that come with archbench."""
+    import pandas as pd
+
+    from archbench.study_file import json_schema, read_study, shipped
+
+    if schema:
+        out.file.write(json_schema())
+        return
+    rows = []
+    for name, file in shipped().items():
+        study = read_study(file)
+        rows.append({
+            "study": name, "title": study.title, "dataset": study.dataset,
+            "figures": sum(len(published.values) for published in study.published), "claims": len(study.claims),
+            "quick": study.scales.quick.about if study.scales.quick else None,
+            "full": study.scales.full.about if study.scales.full else None,
+        })  # fmt: skip
+    if as_json:
+        print_json(rows)
+        return
+    shown = ("study", "dataset", "figures", "claims", "title")
+    print_table(pd.DataFrame([{column: str(row[column]) for column in shown} for row in rows]))
+    out.print("\nRun one with `archbench reproduce STUDY [--scale quick|full] [--data-root DIR]`.")
+
+
+def _do(
+    described: StudyFile, study: Study, folder: Path, workers: int | None, *, as_json: bool, quiet: bool, dry_run: bool
+) -> None:
+    from archbench.described import run_described
+    from archbench.pretraining import with_pretrained
+    from archbench.study_file import tables_of
+
+    if dry_run:
+        _, pretrained = tables_of(described, study.scale)
+        dry_run_of(with_pretrained(study, pretrained, folder, dry=True), folder, as_json=as_json)
+        return
+    with Display(quiet=quiet) as display:
+        reproduction = run_described(described, study, folder, workers=workers, report=display)
+    comparison = reproduction.comparison
+    files = written(comparison) + reproduction.write()
+    if as_json:
+        print_json({
+            "name": study.name, "scale": study.scale, "folder": str(folder), "files": [str(file) for file in files],
+            "summary": json_rows(comparison.summary()), "published": json_rows(reproduction.published()),
+            "claims": json_rows(reproduction.claims()),
+        })  # fmt: skip
+    else:
+        _print(reproduction)
+        print_comparison(comparison, files)
+    finished(comparison)
+
+
+def _print(reproduction: Reproduction) -> None:
+    if reproduction.figures:
+        print_table(reproduction.published_words(), "Published against measured")
+        out.print()
+    for finding in reproduction.findings:
+        out.print(f"{finding.verdict}: {finding.text}\n  {finding.figures}")
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in reproduction.verdicts().items())
+    out.print(f"\n{counts}\n" if counts else "")

@@ -1,0 +1,68 @@
+"""`tune`: search the settings of every model on the validation split, then compare what won."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from archbench.cli import options as o
+from archbench.cli.compare import finished, print_comparison, written
+from archbench.cli.show import Display, json_rows, out, print_json, print_table
+
+Trials = Annotated[int, typer.Option("--trials", help="Of every model.", min=1, max=10_000)]
+Search = Annotated[
+    list[str] | None,
+    typer.Option("--search", metavar="NAME=LOW:HIGH|A,B", show_default="lr, weight_decay, dropout, params",
+                 help="A setting, an option of the model, or params, and where it is searched; repeatable."),
+]  # fmt: skip
+SearchSeed = Annotated[int, typer.Option("--search-seed", help="Of the search and of its trials.", min=0)]
+
+
+@o.trains
+def tune(
+    models: o.Models,
+    budgets: o.Budgets = None,
+    trials: Trials = 20,
+    search: Search = None,
+    search_seed: SearchSeed = 0,
+    imports: o.Imports = None,
+    workers: o.Workers = None,
+    seeds: o.Seeds = "3",
+    name: o.Name = None,
+    out_folder: o.Out = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+    **settings: Any,
+) -> None:
+    """Search each model's settings with the same number of trials, on the validation split alone.
+
+    What wins is trained over --seeds and tested once. The same command again runs nothing.
+    """
+    from archbench.study import make_study, results_folder
+    from archbench.tuning import parse_search
+    from archbench.tuning import tune as run
+    from archbench.units import parse_counts
+
+    folder = results_folder(settings["dataset"], name, out_folder)
+    if name is None and out_folder is None:
+        folder = folder.with_name(f"tune-{folder.name}")
+    targets = () if budgets is None else parse_counts(budgets)
+    study = make_study(models, targets, seeds=seeds, plugins=o.import_plugins(imports), **settings)
+    with Display(quiet=quiet) as display:
+        tuning = run(
+            study, folder, trials, parse_search(search or []) or None, workers=workers, seed=search_seed, report=display
+        )
+    files = written(tuning.comparison) + tuning.write(folder)
+    frame = tuning.frame()
+    if as_json:
+        print_json({
+            "folder": str(folder), "files": [str(file) for file in files], "trials": json_rows(frame),
+            "summary": json_rows(tuning.comparison.summary()),
+        })  # fmt: skip
+    else:
+        print_table(tuning.best_words(), f"Best of {trials} trials each, on the validation split")
+        out.print()
+        print_comparison(tuning.comparison, files)
+    finished(tuning.comparison)

@@ -1,0 +1,60 @@
+"""What is made once and kept: arrays on disk under a hash of what they were made from, outside any results folder."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archbench.errors import OutputError
+from archbench.files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Arrays = Mapping[str, NDArray[np.generic]]
+
+CACHE_VARIABLE = "ARCHBENCH_CACHE"
+
+
+def cache_folder() -> Path:
+    """Return the folder of the variable ARCHBENCH_CACHE, else the user's cache folder of archbench."""
+    from platformdirs import user_cache_path
+
+    named = os.environ.get(CACHE_VARIABLE)
+    return Path(named) if named else user_cache_path("archbench")
+
+
+def cached(kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
+    """Return the arrays that `make` gives, made at most once for a key.
+
+    A file that is damaged (each array has a checksum) is made again; a cache that cannot be written is done without.
+
+    Args:
+        kind: the folder inside the cache.
+        key: all that the arrays follow from, in any words.
+        make: makes them; they hold no objects.
+    """
+    import numpy as np
+
+    file = cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    try:
+        with file.open("rb") as source, np.load(source, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
+        pass  # missing or damaged
+    arrays = make()
+
+    def write(path: Path) -> None:
+        with path.open("wb") as target:
+            np.savez(target, **arrays)  # type: ignore[arg-type]
+
+    with contextlib.suppress(OutputError):
+        write_file(file, write)
+    return arrays

@@ -1,0 +1,74 @@
+"""A study file, run: what is trained before it, the comparison, the search after it, and what was published."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from archbench import pipeline
+from archbench.plan import silent
+from archbench.pretraining import with_pretrained
+from archbench.reproduction import Reproduction
+from archbench.schema import fields
+from archbench.settings import divided, make_recipe, make_view
+from archbench.study_file import given, tables_of
+from archbench.study_schema import Settings
+from archbench.tuning import parse_space, tune
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from archbench.plan import Report
+    from archbench.schema import Study
+    from archbench.study_schema import StudyFile, TuneTable
+    from archbench.timing import Protocol
+
+TUNE_FOLDER = "tune"  # inside a study's results folder
+
+
+def run_described(
+    file: StudyFile,
+    study: Study,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    report: Report = silent,
+    protocol: Protocol | None = None,
+) -> Reproduction:
+    """Do all of a study file that is not done yet.
+
+    Args:
+        file: the file.
+        study: what `archbench.study_file.study_of` made of it.
+        folder: the results folder; the search has one of its own inside.
+        workers: training processes at a time.
+        report: is told of the progress.
+        protocol: how long and how often steps are timed.
+
+    Raises:
+        InputError, DataError, ModelError, OutputError, StoreError: as `archbench.pipeline.run` and `tune`.
+        Interrupted: on Ctrl-C; what was finished is kept.
+    """
+    tuned, pretrained = tables_of(file, study.scale)
+    study = with_pretrained(study, pretrained, folder, report)
+    comparison = pipeline.run(study, folder, workers=workers, report=report, protocol=protocol)
+    if tuned is None:
+        return Reproduction(file, comparison)
+    searched = with_pretrained(_searched(tuned, study), pretrained, folder, report)
+    space = parse_space(tuned.search) or None
+    tuning = tune(
+        searched, folder / TUNE_FOLDER, tuned.trials, space, workers=workers, report=report, protocol=protocol
+    )
+    return Reproduction(file, comparison, tuning)
+
+
+def _searched(table: TuneTable, study: Study) -> Study:
+    """Return the study that a search starts from: one case, with what the table sets of recipe and view."""
+    recipe, view = divided({key: value for key, value in given(table).items() if key in Settings.__struct_fields__})
+    own = {key: value for key, value in fields(study.recipe).items() if key != "seed"}
+    made = make_view(**view)
+    seen = {name: getattr(made, name) for name in (name if name != "input" else "input_shape" for name in view)}
+    return replace(
+        study, models=tuple(table.models or study.models), cases=(), baseline=None,
+        recipe=make_recipe(**{**own, **recipe}), view=replace(study.view, **seen),
+    )  # fmt: skip

@@ -1,0 +1,28 @@
+"""The nouns: frozen dataclasses with units in their names. Importing this imports no torch, pandas or scipy."""
+
+from archbench.schema.asked import Case, Device, Precision, Recipe, Study, View
+from archbench.schema.keys import changed, digest, fields
+from archbench.schema.models import Budget, Cost, Count, SizedModel
+from archbench.schema.results import (
+    RESULT_VERSION,
+    SETTLED,
+    SPLITS_OF_AN_EPOCH,
+    Cell,
+    Environment,
+    Epoch,
+    Metrics,
+    Mode,
+    Outcome,
+    Progress,
+    Record,
+    Split,
+    Status,
+    Timing,
+    Training,
+)
+
+__all__ = [
+    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Budget", "Case", "Cell", "Cost", "Count", "Device",
+    "Environment", "Epoch", "Metrics", "Mode", "Outcome", "Precision", "Progress", "Recipe", "Record", "SizedModel",
+    "Split", "Status", "Study", "Timing", "Training", "View", "changed", "digest", "fields",
+]  # fmt: skip

@@ -1,0 +1,198 @@
+"""The nouns of what is measured: timings, trainings, and the record of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from archbench.schema.asked import Device, Precision, Recipe, View
+from archbench.schema.keys import changed, digest
+from archbench.schema.models import Budget, Cost, SizedModel  # noqa: TC001 - msgspec reads annotations
+
+RESULT_VERSION = 1
+"""Raised whenever a change to archbench makes the same cell train to another result: part of every key."""
+
+Status = Literal["done", "failed", "diverged", "oom", "interrupted"]
+SETTLED: frozenset[Status] = frozenset({"done", "diverged"})  # runs that would come to the same again
+Mode = Literal["train", "infer"]
+Split = Literal["train", "validation", "test"]
+SPLITS_OF_AN_EPOCH: tuple[Split, Split] = ("train", "validation")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """The raw samples of one model in one mode on one device; statistics are derived by `archbench.stats`.
+
+    Attributes:
+        samples_us: the time of one step in each round, in microseconds, in the order of the rounds.
+        steps_per_sample: steps that each sample is the mean of.
+        session: models that share it were timed side by side, round by round, and may be compared as ratios.
+    """
+
+    sized_key: str
+    device: Device
+    device_name: str
+    precision: Precision
+    mode: Mode
+    batch_size: int
+    threads: int
+    samples_us: tuple[float, ...]
+    steps_per_sample: int
+    session: str
+    optimizer: str
+    torch: str
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Loss (mean cross-entropy), top-1 and top-k accuracy as fractions; None where they are not finite.
+
+    Attributes:
+        positions: top-1 by position where an image has several labels; `top1` is their mean.
+        word: the share of images with all of their positions right; None where there is one.
+    """
+
+    loss: float | None
+    top1: float | None
+    topk: float | None
+    positions: tuple[float, ...] = ()
+    word: float | None = None
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One pass over the training data: metrics by split, and the seconds it took, evaluation apart."""
+
+    epoch: int
+    train: Metrics
+    validation: Metrics
+    train_seconds: float
+    validation_seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """What came of one training run.
+
+    Attributes:
+        k: the k of top-k.
+        test: metrics on the test split after the last epoch; None where the run did not get there.
+        diverged_epoch: the epoch (from 1) whose loss was not finite.
+        weights_sha256: hash of the final state, to tell whether two runs are the same to the bit.
+        cached_features: whether a frozen backbone saw each image once, its features being kept for the epochs.
+    """
+
+    epochs: tuple[Epoch, ...]
+    k: int
+    test: Metrics | None = None
+    seconds: float = 0.0
+    diverged_epoch: int | None = None
+    weights_sha256: str | None = None
+    cached_features: bool = False
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where and with what a result was made."""
+
+    machine: str
+    os: str
+    cpu: str
+    cores: int
+    memory_bytes: int | None
+    gpu: str | None
+    python: str
+    torch: str
+    archbench: str
+    commit: str | None
+    dirty: bool | None
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run before it ran: model x budget x data set x recipe x seed, on a kind of device.
+
+    Attributes:
+        data_sha256: fingerprint of the data: content, splits and what was done to the images.
+        device_name: the processor's model, as results need not agree to the bit between two of them.
+        sized: the model at its size; None where it could not be built.
+        problem: why it cannot be run at all, known before it is tried.
+        tested: whether the test split is looked at; a trial of a search does not.
+        view: how the data set was seen; what came of it is in `data_sha256`.
+        case: the case of the study.
+        images: in train, validation and test.
+        warnings: what everybody who reads the result must know of the data.
+    """
+
+    model: str
+    budget: Budget | None
+    dataset: str
+    data_sha256: str
+    recipe: Recipe
+    device: Device
+    device_name: str
+    threads: int
+    torch: str
+    sized: SizedModel | None = None
+    problem: str | None = None
+    result_version: int = RESULT_VERSION
+    tested: bool = True
+    view: View = View()  # noqa: RUF009 - frozen, as all nouns are
+    case: str = ""
+    images: tuple[int, int, int] = (0, 0, 0)
+    warnings: tuple[str, ...] = ()
+
+    @cached_property
+    def key(self) -> str:
+        """SHA-256 of the canonical JSON of everything that can change the result."""
+        return digest({
+            **changed(replace(self, problem=None, view=View(), case="", images=(0, 0, 0), warnings=())),
+            "dataset": self.dataset.partition(":")[0],  # where a folder lies changes nothing
+            "sized": self.sized and self.sized.key,
+            "recipe": changed(self.recipe),
+            "result_version": self.result_version,
+        })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one cell's training."""
+
+    status: Status
+    training: Training | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """A cell and what became of it; a failed one keeps its reason in `error`."""
+
+    cell: Cell
+    status: Status
+    environment: Environment
+    cost: Cost | None = None
+    training: Training | None = None
+    timings: tuple[Timing, ...] = ()
+    error: str | None = None
+    finished_at: str = ""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of the work, for whoever wants to show it.
+
+    Attributes:
+        stage: `size`, `count`, `time` or `train`.
+        label: what is worked on.
+        done: steps done of the stage's `total`.
+        detail: what is worth a line; empty where nothing is.
+        finished: this was the last that is heard of `label`.
+    """
+
+    stage: Literal["size", "count", "time", "train"]
+    label: str
+    done: float
+    total: float
+    detail: str = ""
+    finished: bool = False

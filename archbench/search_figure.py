@@ -1,0 +1,42 @@
+"""The figure of a search: the best validation accuracy so far against trials, a line a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from archbench.figures import MARKERS, colors, new_figure, styled
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def best_so_far(trials: pd.DataFrame, ax: Axes) -> Axes:
+    """Draw every trial as a dot and the best so far as steps.
+
+    Args:
+        trials: one row a trial (`archbench.tuning.Tuning.frame`).
+        ax: where.
+    """
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    groups = list(trials.groupby("model", sort=False))
+    for (model, group), color, marker in zip(groups, colors(len(groups)), MARKERS * len(groups), strict=False):
+        ax.plot(group["trial"], group["validation_accuracy"], marker, color=color, markersize=4, alpha=0.4)
+        ax.step(group["trial"], group["best_so_far"], where="post", color=color, label=str(model))
+    ax.set(xlabel="trial", ylabel="validation accuracy")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+    for text in ax.legend(frameon=False, fontsize=8, loc="lower right").get_texts():
+        text.set_parse_math(False)
+    return ax
+
+
+def search_figure(trials: pd.DataFrame) -> Figure:
+    """Return the search as a figure of its own."""
+    with styled():
+        figure = new_figure(6.0, 3.8)
+        ax = best_so_far(trials, figure.add_subplot())
+        ax.set_title("best so far (line) and every trial (dots), on the validation split", fontsize=9)
+        return figure

@@ -1,0 +1,333 @@
+"""A search for the best settings of each model, with the same number of trials for all, on the validation split alone.
+
+Optuna proposes (TPE, seeded); each trial is a run of its own that never sees the test split and is kept in the store,
+so that the same search again runs nothing. What won is then trained over several seeds and tested once.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from archbench.building import find_spec
+from archbench.errors import InputError, ModelError
+from archbench.files import write_file
+from archbench.plan import make_plan, silent
+from archbench.reference import parse_reference, with_options
+from archbench.schema import Case, Study, fields
+from archbench.settings import make_recipe, whole
+from archbench.units import parse_count
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pandas as pd
+
+    from archbench.comparison import Comparison
+    from archbench.plan import Report
+    from archbench.schema import Record
+    from archbench.timing import Protocol
+
+AT_A_TIME = 4  # trials proposed together, so that workers have something to do and their number changes nothing
+WIDE = 10.0  # ranges that span this factor are searched by their logarithm
+DIGITS = 3  # of what is tried
+SIZE = "params"
+TUNED = "tuned"  # the case that the winners stand in
+
+
+@dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`; whole ones where both are written so."""
+
+    low: float
+    high: float
+
+    @property
+    def whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def log(self) -> bool:
+        """Whether equal ratios count alike rather than equal differences."""
+        return self.low > 0 and self.high / self.low >= WIDE
+
+
+Space = dict[str, "Range | tuple[Any, ...]"]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: what was tried, and the validation accuracy after its last epoch; None where it diverged or failed."""
+
+    model: str
+    number: int
+    settings: Mapping[str, Any]
+    accuracy: float | None
+    status: str
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """All trials of all models, and the comparison of the winners."""
+
+    trials: tuple[Trial, ...]
+    comparison: Comparison
+
+    def best(self) -> dict[str, Trial]:
+        """Return each model's best trial, the earlier of equals."""
+        found: dict[str, Trial] = {}
+        for trial in self.trials:
+            best = found.get(trial.model)
+            if trial.accuracy is not None and (best is None or trial.accuracy > (best.accuracy or 0.0)):
+                found[trial.model] = trial
+        return found
+
+    def frame(self) -> pd.DataFrame:
+        """Return a row a trial: `model`, `trial`, `validation_accuracy`, `best_so_far`, `status`, what was tried."""
+        import pandas as pd
+
+        frame = pd.DataFrame([
+            {
+                "model": trial.model, "trial": trial.number, "validation_accuracy": trial.accuracy,
+                "status": trial.status, **trial.settings,
+            }
+            for trial in self.trials
+        ])  # fmt: skip
+        best = frame.groupby("model")["validation_accuracy"].transform(lambda column: column.cummax().ffill())
+        frame.insert(3, "best_so_far", best)
+        return frame
+
+    def best_words(self) -> pd.DataFrame:
+        """Return each model's best trial as people read it."""
+        import pandas as pd
+
+        return pd.DataFrame([
+            {
+                "model": model, "trial": str(trial.number), "validation, %": f"{100 * (trial.accuracy or 0):.1f}",
+                "settings": ", ".join(
+                    f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+                    for name, value in trial.settings.items()
+                ),
+            }
+            for model, trial in self.best().items()
+        ])  # fmt: skip
+
+    def write(self, folder: Path) -> list[Path]:
+        """Write tuning.csv and tuning.png.
+
+        Raises:
+            OutputError: the folder cannot be written.
+        """
+        from archbench.figures import save
+        from archbench.search_figure import search_figure
+
+        frame = self.frame()
+        figure = search_figure(frame)
+        return [
+            write_file(folder / "tuning.csv", lambda p: frame.to_csv(p, index=False)),
+            write_file(folder / "tuning.png", lambda p: save(figure, p)),
+        ]
+
+
+def parse_search(texts: Sequence[str]) -> Space:
+    """Return a search space from `lr=1e-4:1e-1` (a range) and `batch_size=32,64` (a list).
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    named: dict[str, str] = {}
+    for text in texts:
+        name, equals, values = (part.strip() for part in text.partition("="))
+        if not (name and equals and values) or name in named:
+            msg = f"{text!r} is no part of a search" + (": it is named twice" if name in named else "")
+            raise InputError(msg, "Write NAME=LOW:HIGH or NAME=VALUE,VALUE, as in lr=1e-4:1e-1.")
+        named[name] = values
+    return parse_space(named)
+
+
+def parse_space(named: Mapping[str, str | Sequence[Any]]) -> Space:
+    """Return a search space from ranges and lists by name: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`.
+
+    Raises:
+        InputError: a range cannot be read.
+    """
+    return {
+        name: _values(f"{name}={values}", values) if isinstance(values, str) else tuple(values)
+        for name, values in named.items()
+    }
+
+
+def _values(text: str, values: str) -> Range | tuple[Any, ...]:
+    bounds = [_number(part) for part in values.split(":")]
+    if len(bounds) == 2:
+        low, high = bounds
+        if isinstance(low, int | float) and isinstance(high, int | float) and -math.inf < low < high < math.inf:
+            return Range(low, high)
+        msg = f"{text!r} is no range of numbers"
+        raise InputError(msg, "Write NAME=LOW:HIGH, the lower one first.")
+    return tuple(_number(part) for part in values.split(","))
+
+
+def _number(text: str) -> Any:
+    text = text.strip()
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    try:
+        return parse_count(text)  # 30k
+    except InputError:
+        return text
+
+
+def default_space(model: str, study: Study) -> Space:
+    """Return what is searched where nothing is said: learning rate, regularisation, and the size where it is free."""
+    name, own = parse_reference(model)
+    spec = find_spec(name)
+    lr = study.recipe.lr
+    space: Space = {"lr": Range(lr / 30, lr * 30), "weight_decay": Range(1e-6, 1e-2)}
+    if "dropout" in (spec.accepts or ()) and "dropout" not in spec.preset:
+        space["dropout"] = Range(0.0, 0.5)
+    if spec.scalable and own is None and not study.budgets:
+        space[SIZE] = Range(5_000, 500_000)
+    return space
+
+
+def tune(
+    study: Study,
+    folder: Path,
+    trials: int,
+    space: Space | None = None,
+    *,
+    workers: int | None = None,
+    seed: int = 0,
+    report: Report = silent,
+    protocol: Protocol | None = None,
+) -> Tuning:
+    """Search the settings of every model of a study, and compare the winners over the study's seeds.
+
+    Args:
+        study: models (each at one budget at most), data, and the recipe that the trials start from.
+        folder: the results folder; trials and runs are kept in its store.
+        trials: of every model.
+        space: what is searched; `default_space` where it is None.
+        workers: training processes at a time.
+        seed: of the search, and of the weights and batches of the trials.
+        report: is told of the progress.
+        protocol: of the timing of the winners.
+
+    Raises:
+        InputError: Optuna is missing, or the study or the space cannot be searched.
+        ModelError: no trial of a model came to an end.
+    """
+    from archbench import pipeline
+
+    optuna = _optuna()
+    whole("trials", trials, 1, 10_000)
+    references = _references(study)
+    spaces = {reference: space or default_space(reference, study) for reference in references}
+    tried = replace(study, seeds=(seed,), baseline=None, keep_weights=False)
+    # Whatever cannot be run is told before anything is: every value that is listed, and both ends of every range.
+    plan = make_plan(replace(tried, cases=tuple(_extremes(study, spaces))))
+    done: list[Trial] = []
+    for reference, searched in spaces.items():
+        search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+        for first in range(0, trials, AT_A_TIME):
+            asked = [search.ask() for _ in range(min(AT_A_TIME, trials - first))]
+            proposed = [{name: _suggest(trial, name, searched[name]) for name in searched} for trial in asked]
+            names = [f"trial {first + proposed.index(same) + 1}" for same in proposed]  # what comes twice is one run
+            cases = {
+                name: _case(study, reference, settings, name) for name, settings in zip(names, proposed, strict=True)
+            }
+            records = pipeline.train_trials(
+                replace(tried, cases=tuple(cases.values())), folder, workers=workers, report=report,
+                datasets=plan.datasets,
+            )  # fmt: skip
+            for number, (trial, settings, name) in enumerate(zip(asked, proposed, names, strict=True), start=first + 1):
+                outcome = _trial(reference, number, settings, records.get(name))
+                done.append(outcome)
+                search.tell(trial, 0.0 if outcome.accuracy is None else outcome.accuracy)
+    best = Tuning(tuple(done), None).best()  # type: ignore[arg-type]
+    for reference in references:
+        if reference not in best:
+            msg = f"no trial of {reference} came to an end"
+            raise ModelError(msg, f"{folder / pipeline.LOG_NAME} holds what they said.")
+    winners = tuple(_case(study, reference, best[reference].settings, TUNED) for reference in references)
+    final = replace(study, cases=winners, models=tuple(model for case in winners for model in case.models))
+    comparison = pipeline.run(replace(final, baseline=None), folder, workers=workers, report=report, protocol=protocol)
+    return Tuning(tuple(done), comparison)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError as error:
+        msg = "Optuna is not installed"
+        raise InputError(msg, "Install it: pip install 'archbench[tune]'.") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna
+
+
+def _references(study: Study) -> list[str]:
+    """Return the models to tune, each with its one budget."""
+    if study.cases:
+        msg = "a search has no factors of its own: it searches the settings of one case"
+        raise InputError(msg, "Leave the factors out, or search them.")
+    if len(study.budgets) > 1:
+        msg = "a search takes one budget"
+        raise InputError(msg, "Give one, or write each model with its own: cnn@30k.")
+    suffix = f"@{study.budgets[0]}" if study.budgets else ""
+    return [
+        model if not suffix or parse_reference(model)[1] is not None or not find_spec(model).scalable
+        else f"{model}{suffix}"
+        for model in study.models
+    ]  # fmt: skip
+
+
+def _extremes(study: Study, spaces: Mapping[str, Space]) -> Iterator[Case]:
+    """Yield the study's case with each end of each range and each value of each list.
+
+    Raises:
+        InputError: one that is not accepted, or the size of a model that has one.
+    """
+    for reference, space in spaces.items():
+        model, own = parse_reference(reference)
+        if SIZE in space and (own is not None or not find_spec(model).scalable):
+            msg = f"{reference} has one size, which cannot be searched"
+            raise InputError(msg, f"Leave {SIZE} out of the search, or the budget out of the model.")
+        for name, values in space.items():
+            ends = (values.low, values.high) if isinstance(values, Range) else values
+            yield from (_case(study, reference, {name: value}, name) for value in ends)
+
+
+def _suggest(trial: Any, name: str, values: Range | tuple[Any, ...]) -> Any:
+    if isinstance(values, Range):
+        suggest: Callable[..., Any] = trial.suggest_int if values.whole else trial.suggest_float
+        value = suggest(name, values.low, values.high, log=values.log)
+        short = min(max(float(f"{value:.{DIGITS}g}"), values.low), values.high)  # as it will be written into a command
+        return int(short) if values.whole else short
+    return trial.suggest_categorical(name, values)
+
+
+def _case(study: Study, reference: str, settings: Mapping[str, Any], name: str) -> Case:
+    """Return the study's case with what a trial sets: of the recipe, of the model, or its size."""
+    recipe = {key: value for key, value in fields(study.recipe).items() if key != "seed"}
+    options = {key: value for key, value in settings.items() if key not in recipe and key != SIZE}
+    model, own = parse_reference(reference)
+    if options:
+        model = with_options([model], options)[0]
+    size = settings.get(SIZE, own)
+    return Case(
+        name, (model,), () if size is None else (int(size),), study.dataset, study.view,
+        make_recipe(**{**recipe, **{key: value for key, value in settings.items() if key in recipe}}),
+    )  # fmt: skip
+
+
+def _trial(model: str, number: int, settings: Mapping[str, Any], record: Record | None) -> Trial:
+    epochs = record.training.epochs if record is not None and record.training else ()
+    accuracy = epochs[-1].validation.top1 if record is not None and record.status == "done" and epochs else None
+    return Trial(model, number, settings, accuracy, record.status if record is not None else "failed")
