@@ -47,7 +47,7 @@ def _finding(claim: Claim, measures: Measures) -> Finding:
         if claim.kind == "crossover" and _overlap(*(_curve(measures, names, claim) for names in _families(claim))):
             return Finding(claim.text, "does not hold", "the family does not fall behind between the measured sizes")
         return Finding(claim.text, "not resolved", _why_not(claim, measures))
-    return Finding(claim.text, _decide(claim, estimate), f"{_words(claim, estimate)}; claimed {bounds}")
+    return Finding(claim.text, _decide(claim, estimate), "; ".join(filter(None, [_words(claim, estimate), bounds])))
 
 
 def _decide(claim: Claim, estimate: stats.Estimate) -> Holds:
@@ -163,7 +163,8 @@ def _wanted(claim: Claim) -> str:
 
 def _bounds(claim: Claim) -> str:
     parts = [("above", claim.above), ("below", claim.below)]
-    return " and ".join(f"{word} {_number(claim, value)}" for word, value in parts if value is not None)
+    words = " and ".join(f"{word} {_number(claim, value)}" for word, value in parts if value is not None)
+    return f"claimed {words}" if words else ""
 
 
 def _words(claim: Claim, estimate: stats.Estimate) -> str:

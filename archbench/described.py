@@ -13,7 +13,7 @@ from archbench.schema import fields
 from archbench.settings import divided, make_recipe, make_view
 from archbench.study_file import given, tables_of
 from archbench.study_schema import Settings
-from archbench.tuning import parse_space, tune
+from archbench.tuning import TRIALS, parse_space, tune
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,10 +55,12 @@ def run_described(
     if tuned is None:
         return Reproduction(file, comparison)
     searched = with_pretrained(_searched(tuned, study), pretrained, folder, report)
-    space = parse_space(tuned.search) or None
+    asked = given(tuned)
+    space = parse_space(asked["search"]) if asked.get("search") else None
     tuning = tune(
-        searched, folder / TUNE_FOLDER, tuned.trials, space, workers=workers, report=report, protocol=protocol
-    )
+        searched, folder / TUNE_FOLDER, asked.get("trials", TRIALS), space,
+        workers=workers, report=report, protocol=protocol,
+    )  # fmt: skip
     return Reproduction(file, comparison, tuning)
 
 
@@ -69,6 +71,6 @@ def _searched(table: TuneTable, study: Study) -> Study:
     made = make_view(**view)
     seen = {name: getattr(made, name) for name in (name if name != "input" else "input_shape" for name in view)}
     return replace(
-        study, models=tuple(table.models or study.models), cases=(), baseline=None,
+        study, models=tuple(given(table).get("models") or study.models), cases=(), baseline=None,
         recipe=make_recipe(**{**own, **recipe}), view=replace(study.view, **seen),
     )  # fmt: skip

@@ -64,7 +64,7 @@ def run(
     _check_workers(workers)
     plan = make_plan(study, report)
     with Store(folder, create=True) as store:
-        store.add_study(study, {cell.key: cell.case for cell in plan.cells})
+        store.add_study(study, [(cell.key, cell.case) for cell in plan.cells])
         _do(plan, store, workers, report, protocol or Protocol())
         return load(folder)
 
@@ -94,15 +94,16 @@ def _do(plan: Plan, store: Store, workers: int | None, report: Report, protocol:
     """Do what of a plan is not done yet; without a protocol nothing is timed."""
     stored = store.records(cell.key for cell in plan.cells)
     # A divergence comes back each time; a failure may have been the machine's and is tried again.
-    todo = [c for c in plan.cells if c.key not in stored or stored[c.key].status not in SETTLED]
+    distinct = {cell.key: cell for cell in reversed(plan.cells)}  # of two cases with one run the first names it
+    todo = [c for c in distinct.values() if c.key not in stored or stored[c.key].status not in SETTLED]
     try:
         costs = _costs(plan, stored, report)
         if protocol is not None:
             _timings(plan, stored, store, protocol, report)
         _train(plan, todo, costs, store, workers, report)
     except KeyboardInterrupt:
-        kept = len([r for r in store.records(c.key for c in plan.cells).values() if r.status == "done"])
-        msg = f"stopped: {kept} of {len(plan.cells)} runs are finished and kept in {store.folder}"
+        kept = len([r for r in store.records(distinct).values() if r.status == "done"])
+        msg = f"stopped: {kept} of {len(distinct)} runs are finished and kept in {store.folder}"
         raise Interrupted(msg, "The same command goes on from there.") from None
 
 
@@ -114,15 +115,16 @@ def load(folder: str | Path) -> Comparison:
     """
     folder = Path(folder)
     with Store(folder) as store:
-        last = store.last_study()
-        study, cells = (
-            last if last is not None else (Study(()), {key: r.cell.case for key, r in store.records().items()})
+        stored = store.records()
+        study, cells = store.last_study() or (Study(()), [(key, r.cell.case) for key, r in stored.items()])
+        timings = side_by_side(store.timings(), [stored[key] for key in dict(cells) if key in stored])
+        # A run may stand under several cases, and was perhaps made for another study.
+        records = tuple(
+            replace(stored[key], cell=replace(stored[key].cell, case=case), timings=timings[stored[key].cell.key])
+            for key, case in cells
+            if key in stored
         )
-        # A run that was made for another study stands under this one's case.
-        records = [replace(r, cell=replace(r.cell, case=cells[key])) for key, r in store.records(cells).items()]
-        timings = side_by_side(store.timings(), records)
-        joined = tuple(replace(r, timings=timings.get(r.cell.key, ())) for r in records)
-        return Comparison(study, joined, folder, store.damaged)
+        return Comparison(study, records, folder, store.damaged)
 
 
 def done_keys(folder: Path) -> set[str]:

@@ -32,6 +32,7 @@ class Plan:
 
     Attributes:
         datasets: by name and view.
+        cells: two cases may hold one and the same run: their cells have one key.
     """
 
     study: Study
@@ -101,7 +102,7 @@ def make_plan(study: Study, report: Report = silent, *, tested: bool = True, dat
             )
             for seed in study.seeds
         ]  # fmt: skip
-    return Plan(study, datasets, environment, _distinct(cells))
+    return Plan(study, datasets, environment, tuple(cells))
 
 
 def _outputs(model: str, dataset: Dataset) -> int:
@@ -118,14 +119,6 @@ def _outputs(model: str, dataset: Dataset) -> int:
         msg = f"{model} gives an image one label, and those of {dataset.name} have {dataset.positions}"
         raise ModelError(msg, "Leave it out, or take another data set.")
     return classes * dataset.positions // spec.positions
-
-
-def _distinct(cells: Sequence[Cell]) -> tuple[Cell, ...]:
-    """Return the cells, those of different cases that are one and the same run only once."""
-    distinct: dict[str, Cell] = {}
-    for cell in cells:
-        distinct.setdefault(cell.key, cell)
-    return tuple(distinct.values())
 
 
 def _wanted(study: Study, case: Case) -> list[tuple[str, Budget | None]]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Verdict = Literal["agrees", "differs", "not comparable", "not measured"]
 OF_COUNTS = ("dataset", "only", "preprocess", "input")  # what changes the counts of one and the same model
+PERCENT = 0.01
 BASELINE_RATIO = "_ratio"  # ends the name of a metric that is a ratio to the study's baseline
 
 
@@ -121,6 +122,7 @@ def _verdict(
     if low is None or high is None:
         return "not comparable", "one run has no interval"
     slack = 0.0 if metric in COUNTED else _half_unit(value)
+    slack = min(slack, PERCENT / 2) if is_share(metric) else slack  # a TOML number has no trailing zeros
     return ("agrees" if low - slack <= value <= high + slack else "differs"), ""
 
 

@@ -120,7 +120,7 @@ class Reproduction:
         study, records = self.comparison.study, self.comparison.records
         about = getattr(self.file.scales, study.scale, None)
         lines = [f"# {self.file.title}", "", f"Study {study.name}, scale {study.scale}."]
-        lines += [f"Scale: {about.about}"] if about is not None and about.about else []
+        lines += [f"Scale: {about.about}."] if about is not None and about.about else []
         lines += [f"Published by: {self.file.source}."] if self.file.source else []
         lines += [self.file.about.strip()] if self.file.about else []
         if records:

@@ -15,7 +15,7 @@ from archbench.errors import OutputError, StoreError
 from archbench.schema import Record, Study, Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 Noun = TypeVar("Noun")
@@ -132,15 +132,15 @@ class Store:
                     (timing.session, timing.sized_key, text, _sha256(text)),
                 )
 
-    def add_study(self, study: Study, cells: Mapping[str, str]) -> None:
-        """Commit what was asked for and its cells, their cases by key, unless it is what was asked for last."""
-        if self.last_study() == (study, dict(cells)):
+    def add_study(self, study: Study, cells: Sequence[tuple[str, str]]) -> None:
+        """Commit what was asked for and its cells, as (key, case), unless it is what was asked for last."""
+        if self.last_study() == (study, list(cells)):
             return
         text = _encode(study)
         with self._writing():
             self._db.execute(
                 "INSERT INTO studies (created_at, keys, study, sha256) VALUES (?, ?, ?, ?)",
-                (now(), _encode([(key, case) if case else key for key, case in cells.items()]), text, _sha256(text)),
+                (now(), _encode([(key, case) if case else key for key, case in cells]), text, _sha256(text)),
             )
 
     def records(self, keys: Iterable[str] | None = None) -> dict[str, Record]:
@@ -158,13 +158,13 @@ class Store:
         rows = self._read("SELECT timing, sha256 FROM timings ORDER BY id")
         return [timing for row in rows if (timing := self._decode(row[0], row[1], Timing)) is not None]
 
-    def last_study(self) -> tuple[Study, dict[str, str]] | None:
-        """Return what was asked for last and its cells, their cases by key, or None."""
+    def last_study(self) -> tuple[Study, list[tuple[str, str]]] | None:
+        """Return what was asked for last and its cells as (key, case), or None."""
         for row in self._read("SELECT study, sha256, keys FROM studies ORDER BY id DESC"):
             study = self._decode(row[0], row[1], Study)
             if study is not None:
                 cells = msgspec.json.decode(row[2], type=list[str | tuple[str, str]])
-                return study, dict((cell, "") if isinstance(cell, str) else cell for cell in cells)
+                return study, [(cell, "") if isinstance(cell, str) else cell for cell in cells]
         return None
 
     def _read(self, query: str) -> list[Any]:

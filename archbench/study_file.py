@@ -121,16 +121,10 @@ def tables_of(study: StudyFile, scale: str) -> tuple[TuneTable | None, PretrainT
     table = given(getattr(study.scales, scale) or ScaleTable())
     tune, pretrain = study.tune, study.pretrain
     if tune is not None and "tune" in table:
-        tune = msgspec.structs.replace(tune, **_set(table["tune"]))
+        tune = msgspec.structs.replace(tune, **given(table["tune"]))
     if pretrain is not None and "pretrain" in table:
-        pretrain = msgspec.structs.replace(pretrain, **_set(table["pretrain"]))
+        pretrain = msgspec.structs.replace(pretrain, **given(table["pretrain"]))
     return tune or table.get("tune"), pretrain or table.get("pretrain")
-
-
-def _set(table: TuneTable | PretrainTable) -> dict[str, Any]:
-    """Return the fields of a table that are not at their default."""
-    plain = type(table)()
-    return {name: value for name, value in given(table).items() if value != getattr(plain, name)}
 
 
 def given(table: Any) -> dict[str, Any]:

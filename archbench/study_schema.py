@@ -54,9 +54,9 @@ class TuneTable(Settings, forbid_unknown_fields=True, omit_defaults=True):
         search: settings, options of the models, or `params`, each with a range `"1e-4:1e-1"` or a list of values.
     """
 
-    trials: int = 20
-    models: list[str] = []
-    search: dict[str, str | list[Any]] = {}
+    trials: int | UnsetType = UNSET
+    models: list[str] | UnsetType = UNSET
+    search: dict[str, str | list[Any]] | UnsetType = UNSET
 
 
 class PretrainTable(Settings, forbid_unknown_fields=True, omit_defaults=True):

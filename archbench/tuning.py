@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 AT_A_TIME = 4  # trials proposed together, so that workers have something to do and their number changes nothing
 WIDE = 10.0  # ranges that span this factor are searched by their logarithm
 DIGITS = 3  # of what is tried
+TRIALS = 20
 SIZE = "params"
 TUNED = "tuned"  # the case that the winners stand in
 
@@ -200,7 +201,7 @@ def default_space(model: str, study: Study) -> Space:
 def tune(
     study: Study,
     folder: Path,
-    trials: int,
+    trials: int = TRIALS,
     space: Space | None = None,
     *,
     workers: int | None = None,

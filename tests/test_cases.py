@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from archbench.frame import epochs_frame, runs_frame
 from archbench.pipeline import load, run
 from archbench.plan import make_plan, planned
 from archbench.stats import step_ratio
-from archbench.store import Store
+from archbench.store import FILE_NAME, Store
 from archbench.study import make_study
 from archbench.tables import overhead, summary
 from archbench.timing.sessions import side_by_side
@@ -133,10 +134,27 @@ def test_a_run_of_another_study_stands_under_the_case_of_this_one(tmp_path, trai
         assert len(store.records()) == 2
 
 
-def test_cases_that_are_one_and_the_same_run_are_run_once(tmp_path, trained):
-    comparison = quick(small(cases=[{"name": "a"}, {"name": "b", "lr": 0.003}, {"name": "c", "limit": 1000}]), tmp_path)
-    assert len(trained) == 1
-    assert [record.cell.case for record in comparison.records] == ["a"]
+def test_cases_that_are_one_and_the_same_run_are_run_once_and_stand_under_each(tmp_path, trained):
+    cases = [{"name": "a"}, {"name": "b", "lr": 0.003}, {"name": "c", "limit": 1000}, {"name": "d", "lr": 0.1}]
+    comparison = quick(small(cases=cases), tmp_path)
+    assert [cell.case for cell in trained] in (["a", "d"], ["d", "a"])
+    assert [record.cell.case for record in comparison.records] == ["a", "b", "c", "d"]
+    weights = [record.training.weights_sha256 for record in comparison.records]
+    assert weights[0] == weights[1] == weights[2] != weights[3]
+    assert len(comparison.frame()) == len(comparison.summary()) == 4
+    assert all(len(record.timings) == 2 for record in comparison.records)
+    comparison.write_tables()
+    comparison.write_figures()
+
+
+def test_runs_whose_keys_were_made_otherwise_are_shown_all_the_same(tmp_path):
+    comparison = quick(small(), tmp_path)
+    (done,) = comparison.records
+    with sqlite3.connect(tmp_path / FILE_NAME) as store:  # as an older archbench may have named them
+        store.execute("UPDATE runs SET key = 'other'")
+        store.execute("UPDATE studies SET keys = replace(keys, ?, 'other')", (done.cell.key,))
+    store.close()
+    assert load(tmp_path).records == comparison.records
 
 
 def test_a_plan_names_the_cases(tmp_path):
@@ -165,7 +183,7 @@ def test_a_fault_of_one_case_is_told_before_any_is_run(tmp_path):
 
 
 def test_weights_are_kept_and_are_those_that_were_tested(tmp_path):
-    study = small(["mlp@3k", "linear"], factors={"lr": [0.01, 0.1]}, keep_weights=True, seeds=2)
+    study = small(["mlp@1k", "linear"], factors={"lr": [0.01, 0.1]}, keep_weights=True, seeds=2)
     comparison = quick(study, tmp_path)
     folder = tmp_path / WEIGHTS_FOLDER
     assert len(list(folder.glob("*.pt"))) == 8
@@ -178,7 +196,7 @@ def test_weights_are_kept_and_are_those_that_were_tested(tmp_path):
         assert (found == data.labels["test"]).double().mean() == pytest.approx(done.training.test.top1)
     files = comparison.write_figures()
     drawn = {file.name for file in files if file.parent == folder}
-    assert drawn == {"mlp_3k_lr=0.01.png", "mlp_3k_lr=0.1.png", "linear_lr=0.01.png", "linear_lr=0.1.png"}
+    assert drawn == {"mlp_1k_lr=0.01.png", "mlp_1k_lr=0.1.png", "linear_lr=0.01.png", "linear_lr=0.1.png"}
     assert not (quick(small(), tmp_path / "without").folder / WEIGHTS_FOLDER).exists()
 
 
@@ -375,7 +393,6 @@ def test_positions_and_words_have_columns_of_their_own(captchas):
     runs = captchas.frame()
     done = runs[runs["status"] == "done"]
     assert done["model"].tolist() == ["mlp", "mlp", "captcha_resnet18_mod", "captcha_resnet18_mod"]
-    assert set(done["classes"]) == {76}  # outputs: 19 symbols at each of four positions
     for split in ("train", "validation", "test"):
         places = [f"{split}_accuracy_{place}" for place in range(1, 5)]
         assert np.allclose(done[places].mean(axis=1), done[f"{split}_accuracy"])

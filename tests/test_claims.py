@@ -254,6 +254,7 @@ def test_where_a_family_falls_behind(bounds, verdict):
     found = crossover(CROSSING, **bounds)
     assert found.verdict == verdict
     assert found.figures.startswith("crossing at 100,000 [")
+    assert ("claimed" in found.figures) == bool(bounds)
 
 
 def test_a_family_may_be_named_size_by_size():

@@ -118,7 +118,7 @@ def test_a_folder_that_cannot_be_drawn_does_not_stop_the_others(small, monkeypat
     from archbench.store import Store
 
     with Store(tmp_path / "results" / "empty", create=True) as store:
-        store.add_study(Study(("mlp",)), {"nothing": ""})
+        store.add_study(Study(("mlp",)), [("nothing", "")])
     code, out, err = invoke(monkeypatch, capsys, "plot", "results/empty")
     assert (code, out) == (0, "")
     assert "no run of results/empty is finished" in err

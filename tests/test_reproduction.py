@@ -105,7 +105,7 @@ def test_files_are_written_and_read_back(tmp_path):
 
 def test_the_report_says_what_was_measured_on_what(tmp_path):
     text = reproduction(tmp_path, scale="quick").markdown()
-    assert text.startswith("# A comparison\n\nStudy mine, scale quick.\nScale: minutes\nPublished by: a report.\n")
+    assert text.startswith("# A comparison\n\nStudy mine, scale quick.\nScale: minutes.\nPublished by: a report.\n")
     assert "What else is to be known." in text
     assert "Measured on a CPU, 2 cores; torch 2.14; 3 seeds; trained on cpu." in text
     assert re.search(r"\| The first is better\. +\| holds ", text)

@@ -26,12 +26,12 @@ def test_what_is_added_is_there_after_reopening(tmp_path):
     with Store(tmp_path / "new" / "deep", create=True) as store:
         store.add(RECORD)
         store.add_timings([timing([1.0, 2.0]), timing([3.0], mode="infer")])
-        store.add_study(Study(("cnn",)), {CELL.key: ""})
+        store.add_study(Study(("cnn",)), [(CELL.key, "")])
     with Store(tmp_path / "new" / "deep") as store:
         (record,) = store.records().values()
         assert (record.status, record.error, record.training, record.cost) == ("diverged", "why", TRAINING, RECORD.cost)
         assert [t.samples_us for t in store.timings()] == [(1.0, 2.0), (3.0,)]
-        assert store.last_study() == (Study(("cnn",)), {CELL.key: ""})
+        assert store.last_study() == (Study(("cnn",)), [(CELL.key, "")])
         assert store.damaged == 0
 
 
@@ -60,7 +60,7 @@ def test_records_come_in_the_order_of_the_keys(tmp_path):
 def test_the_last_study_is_not_repeated(tmp_path):
     with Store(tmp_path, create=True) as store:
         for study in (Study(("a",)), Study(("a",)), Study(("b",)), Study(("a",))):
-            store.add_study(study, {})
+            store.add_study(study, [])
         assert store.last_study()[0] == Study(("a",))
     assert sqlite3.connect(tmp_path / FILE_NAME).execute("SELECT count(*) FROM studies").fetchone() == (3,)
 

@@ -102,11 +102,18 @@ def test_the_same_search_again_trains_nothing_and_a_longer_one_only_what_is_new(
     assert len([cell for cell in trained if not cell.tested]) == 3
 
 
-def test_the_number_of_workers_changes_nothing(tuned, tmp_path, monkeypatch):
+def test_the_number_of_workers_and_who_is_done_first_change_nothing(tuned, tmp_path, monkeypatch):
     tuning, _ = tuned
-    monkeypatch.setattr(pipeline, "run", lambda *_, **__: None)  # that of what won is tested with the pipeline
-    there = search(small(["mlp@3k"]), tmp_path, trials=2, workers=2)
-    assert there.trials == tuning.trials[:2]
+    asked = []
+
+    def run_in_workers(cells, study, workers, log, *rest):
+        asked.append(workers)
+        pipeline.run_here(cells[::-1], lambda cell: load_dataset(cell.dataset, view=cell.view), log, *rest)
+
+    monkeypatch.setattr(pipeline, "run_in_workers", run_in_workers)
+    there = search(small(["mlp@3k"]), tmp_path, workers=3)
+    assert there.trials == tuning.trials[:5]
+    assert asked == [3, 3, 3]  # four trials, one more, and what won
 
 
 def test_the_test_split_is_never_looked_at(tmp_path):

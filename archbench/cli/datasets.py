@@ -39,6 +39,12 @@ def _list(
 ) -> None:
     if context.invoked_subcommand is None:
         results_only(list_)(data_root, as_json)
+    elif data_root is not None or as_json:
+        from archbench.errors import InputError
+
+        command = f"archbench datasets {context.invoked_subcommand}"
+        msg = f"options of {command} stand before its name"
+        raise InputError(msg, f"Write {command} and what belongs to it behind.")
 
 
 def list_(data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
