@@ -71,7 +71,7 @@ def _import(plugins: Sequence[str]) -> None:
 
 def reproduce(
     study: str | Path,
-    scale: str = "quick",
+    scale: str | None = None,
     *,
     out: str | Path | None = None,
     workers: int | None = None,
@@ -82,7 +82,7 @@ def reproduce(
 
     Args:
         study: a name of `archbench studies`, or a path that ends in .toml.
-        scale: `quick` or `full`.
+        scale: `quick` or `full`; by default quick for a name and full for a file.
         out: the results folder; by default results/<study>-<scale>, or results/<study> for the full scale.
         workers: as for `compare`.
         progress: is told of the progress.
@@ -97,7 +97,7 @@ def reproduce(
     path = Path(study) if str(study).endswith(".toml") else find_study(str(study))
     file = read_study(path)
     _import(file.plugins)
-    asked = study_of(file, scale, name=path.stem, **place)
+    asked = study_of(file, scale or ("full" if str(study).endswith(".toml") else "quick"), name=path.stem, **place)
     return run_described(file, asked, Path(out) if out else folder_of(asked), workers=workers, report=progress)
 
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from archbench.budget import size_model
 from archbench.building import find_spec
 from archbench.cost.layers import layer_table, totals_of
-from archbench.data import SPLITS, load_dataset, sources
+from archbench.data import SPLITS, load_parts, sources
+from archbench.data.splits import divide
 from archbench.errors import DataError, InputError, ModelError
 from archbench.reference import parse_reference
+from archbench.schema import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -143,8 +145,8 @@ def datasets(root: str | Path | None = None) -> list[ListedDataset]:
         images = dict(zip(SPLITS, source.counts, strict=True)) if source.counts else None
         if not source.takes_argument and images is None:
             try:
-                labels = load_dataset(source.name, root).labels
-                images = {split: len(labels[split]) for split in SPLITS}
+                taken, _ = divide(source.name, load_parts(source.name, root).labels, View())
+                images = {split: len(taken[split][1]) for split in SPLITS}
             except DataError as error:
                 problem, remedy = str(error), error.remedy
         rows.append(ListedDataset(name, source.summary, source.input_shape, source.classes, images, problem, remedy))

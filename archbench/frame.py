@@ -127,7 +127,7 @@ def _row(record: Record) -> dict[str, Any]:
         "archbench": environment.archbench,
         "commit": environment.commit,
         "dirty": environment.dirty,
-        **{f"{split}_images": count for split, count in zip(SPLITS, cell.images, strict=True)},
+        **{f"{split}_images": count or None for split, count in zip(SPLITS, cell.images, strict=True)},
         "warnings": "; ".join(cell.warnings) or None,
         "finished_at": record.finished_at,
         "key": cell.key,

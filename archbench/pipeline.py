@@ -94,7 +94,9 @@ def _do(plan: Plan, store: Store, workers: int | None, report: Report, protocol:
     """Do what of a plan is not done yet; without a protocol nothing is timed."""
     stored = store.records(cell.key for cell in plan.cells)
     # A divergence comes back each time; a failure may have been the machine's and is tried again.
-    distinct = {cell.key: cell for cell in reversed(plan.cells)}  # of two cases with one run the first names it
+    distinct: dict[str, Cell] = {}
+    for cell in plan.cells:  # of two cases with one run the first names it
+        distinct.setdefault(cell.key, cell)
     todo = [c for c in distinct.values() if c.key not in stored or stored[c.key].status not in SETTLED]
     try:
         costs = _costs(plan, stored, report)

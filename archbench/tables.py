@@ -56,7 +56,8 @@ def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataF
     """Return one row a model, case and budget: what it costs as values and as ratios to the baseline.
 
     A model is set against the baseline of its own case and budget; where one of the two has a single size, against the
-    baseline that is nearest in parameters; where its case has no baseline, against that of another case. Ratios of time
+    baseline that is nearest in parameters; where its case has no baseline, against that of another case. The baseline's
+    own cases are set against the first of them. Ratios of time
     are medians over rounds in which both were timed side by side, with their 95 % interval; accuracy
     differences are in points, paired by seed, with their 95 % t-interval.
     """
@@ -74,6 +75,8 @@ def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataF
     for (model, case, budget), group in groups.items():
         own = [base for key, base in bases.items() if key[1] == case] or list(bases.values())
         base = bases.get((baseline, case, budget)) or _nearest(group, own)
+        if base is group:  # the cases of the baseline are set against the first of them
+            base = _nearest(group, [other for key, other in bases.items() if key[1] == next(iter(bases))[1]])
         row = {"model": model, "case": case, "budget": budget, "baseline": name_of(base), "is_baseline": base is group}
         rows.append({**row, **_compare(group, base)})
     table = pd.DataFrame(rows)

@@ -159,25 +159,26 @@ def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
     plan = make_plan(study, lambda step: err.print(f"warning: {step.detail}") if step.detail else None)
     cells = planned(plan, done_keys(folder))
     dataset = next(iter(plan.datasets.values()))
-    done = sum(cell["done"] for cell in cells)
+    runs = {cell["key"]: cell["done"] for cell in cells}  # two cases may share one
+    done = sum(runs.values())
     if as_json:
         print_json({
             "folder": str(folder), "dataset": study.dataset, "input": dataset.input_shape,
-            "classes": len(dataset.classes), "to_run": len(cells) - done, "done": done, "cells": cells,
+            "classes": len(dataset.classes), "to_run": len(runs) - done, "done": done, "cells": cells,
         })  # fmt: skip
         return
     print_table(plan_words(cells))
-    out.print(f"{len(cells) - done} of {len(cells)} runs to do in {folder}")
+    out.print(f"{len(runs) - done} of {len(runs)} runs to do in {folder}")
 
 
-def finished(comparison: Comparison) -> None:
+def finished(*comparisons: Comparison) -> None:
     """Name every run that is not done; with one of them the command fails."""
     from archbench.errors import ModelError
     from archbench.plan import label
 
-    if not comparison.complete:
-        for record in comparison.records:
-            if record.status != "done":
-                name = label(record.cell.model, record.cell.budget, record.cell.case)
-                err.print(f"{record.status}: {name} seed {record.cell.recipe.seed}: {record.error}")
+    for record in (record for comparison in comparisons for record in comparison.records):
+        if record.status != "done":
+            name = label(record.cell.model, record.cell.budget, record.cell.case)
+            err.print(f"{record.status}: {name} seed {record.cell.recipe.seed}: {record.error}")
+    if not all(comparison.complete for comparison in comparisons):
         raise typer.Exit(ModelError.exit_code)

@@ -143,11 +143,15 @@ def _do(
             "name": study.name, "scale": study.scale, "folder": str(folder), "files": [str(file) for file in files],
             "summary": json_rows(comparison.summary()), "published": json_rows(reproduction.published()),
             "claims": json_rows(reproduction.claims()),
+            "trials": json_rows(reproduction.tuning.frame()) if reproduction.tuning else [],
         })  # fmt: skip
     else:
         _print(reproduction)
+        if reproduction.tuning:
+            print_table(reproduction.tuning.best_words(), "Best trial of each model, on the validation split")
+            out.print()
         print_comparison(comparison, files)
-    finished(comparison)
+    finished(comparison, *([reproduction.tuning.comparison] if reproduction.tuning else []))
 
 
 def _print(reproduction: Reproduction) -> None:
