@@ -28,7 +28,7 @@ def best_so_far(trials: pd.DataFrame, ax: Axes) -> Axes:
     ax.set(xlabel="trial", ylabel="validation accuracy")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
-    for text in ax.legend(frameon=False, fontsize=8, loc="lower right").get_texts():
+    for text in ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1)).get_texts():
         text.set_parse_math(False)
     return ax
 

@@ -171,14 +171,16 @@ def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
     out.print(f"{len(runs) - done} of {len(runs)} runs to do in {folder}")
 
 
-def finished(*comparisons: Comparison) -> None:
-    """Name every run that is not done; with one of them the command fails."""
+def finished(*comparisons: Comparison, may_diverge: bool = False) -> None:
+    """Name every run that is not done; with one of them the command fails, unless divergence is a result."""
     from archbench.errors import ModelError
     from archbench.plan import label
+    from archbench.schema import SETTLED
 
     for record in (record for comparison in comparisons for record in comparison.records):
         if record.status != "done":
             name = label(record.cell.model, record.cell.budget, record.cell.case)
             err.print(f"{record.status}: {name} seed {record.cell.recipe.seed}: {record.error}")
-    if not all(comparison.complete for comparison in comparisons):
+    accepted = SETTLED if may_diverge else {"done"}
+    if any(record.status not in accepted for comparison in comparisons for record in comparison.records):
         raise typer.Exit(ModelError.exit_code)

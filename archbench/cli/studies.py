@@ -151,7 +151,8 @@ def _do(
             print_table(reproduction.tuning.best_words(), "Best trial of each model, on the validation split")
             out.print()
         print_comparison(comparison, files)
-    finished(comparison, *([reproduction.tuning.comparison] if reproduction.tuning else []))
+    searched = [reproduction.tuning.comparison] if reproduction.tuning else []
+    finished(comparison, *searched, may_diverge=True)
 
 
 def _print(reproduction: Reproduction) -> None:
