@@ -182,7 +182,7 @@ def _number(claim: Claim, value: float) -> str:
     if claim.kind == "crossover" or (claim.metric in COUNTED and claim.kind != "ratio"):
         return f"{value:,.0f}"
     if claim.kind == "ratio":
-        return f"{value:.3g}x"
+        return f"{value:.4g}x"
     if is_share(claim.metric):
         return f"{100 * value:+.2f} points" if claim.kind == "difference" else f"{100 * value:.2f} %"
     return f"{value:.4g}"

@@ -64,7 +64,8 @@ def run(
     _check_workers(workers)
     plan = make_plan(study, report)
     with Store(folder, create=True) as store:
-        store.add_study(study, [(cell.key, cell.case) for cell in plan.cells])
+        asked = replace(study, data_root=None)  # where the data lies here is nothing that a result should carry
+        store.add_study(asked, [(cell.key, cell.case) for cell in plan.cells])
         _do(plan, store, workers, report, protocol or Protocol())
         return load(folder)
 

@@ -311,3 +311,10 @@ def test_the_store_keeps_the_timings_once(filled):
     with Store(filled.folder) as store:
         assert len(store.timings()) == 4 * 2
         assert all(record.timings == () for record in store.records().values())
+
+
+def test_no_path_of_this_machine_is_stored(tmp_path):
+    out = tmp_path / "out"
+    comparison = quick(small_study(["mlp"], ["3k"], seeds=1, data_root=tmp_path / "here"), out)
+    assert comparison.study.data_root is None
+    assert str(tmp_path).encode() not in (out / "results.sqlite").read_bytes()
