@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from archbench import stats
 from archbench.measures import COUNTED, TIMED, is_share
 from archbench.study_schema import Place
-from archbench.units import compact
+from archbench.units import compact, grouped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -140,7 +140,7 @@ def _smallest(claim: Claim, measures: Measures) -> Finding:
         low = score.value if score.low is None else score.low
         high = score.value if score.high is None else score.high
         name = place.model if place.budget is None else f"{place.model}@{compact(place.budget)}"
-        words = f"{name} with {compact(round(params))} parameters and {100 * score.value:.1f} %"
+        words = f"{name} with {grouped(round(params))} parameters and {100 * score.value:.1f} %"
         if params > limit or high < least:
             continue
         if low < least:
