@@ -184,7 +184,7 @@ def test_the_smallest_that_is_accurate_enough(bounds, expected, verdict):
 
 def test_the_smallest_is_named_with_what_makes_it_so():
     found = verdict_on(SIZES, "smallest", expected="small", least_accuracy=0.9)
-    assert found.figures == "the smallest is small with 50k parameters and 95.0 %"
+    assert found.figures == "the smallest is small with 50,000 parameters and 95.0 %"
     found = verdict_on(SIZES, "smallest", expected="tiny", least_accuracy=0.999)
     assert found == Finding("So it is.", "does not hold", "no model surely has at least 99.9 %")
     found = verdict_on(SIZES, "smallest", expected="tiny", most_params=5000, least_accuracy=0.5)
@@ -195,7 +195,7 @@ def test_a_smaller_one_in_doubt_leaves_it_open():
     records = [*SIZES, *runs("unsure", (0.85, 0.95), params=20_000)]
     found = verdict_on(records, "smallest", expected="small", least_accuracy=0.9)
     assert found.verdict == "not resolved"
-    assert "in doubt: unsure with 20k parameters and 90.0 %" in found.figures
+    assert "in doubt: unsure with 20,000 parameters and 90.0 %" in found.figures
     only = verdict_on(runs("unsure", (0.85, 0.95)), "smallest", expected="unsure", least_accuracy=0.9)
     assert only.verdict == "not resolved"
     larger = [*SIZES, *runs("unsure", (0.85, 0.95), params=60_000)]
@@ -222,7 +222,7 @@ def test_sizes_of_one_family_are_told_apart():
     for expected, verdict in [("cnn@5k", "holds"), ("cnn @ 5000", "holds"), ("cnn@1k", "does not hold")]:
         found = verdict_on(records, "smallest", expected=expected, least_accuracy=0.9)
         assert found.verdict == verdict
-        assert found.figures.startswith("the smallest is cnn@5k with 5k parameters")
+        assert found.figures.startswith("the smallest is cnn@5k with 5,000 parameters")
 
 
 # Crossovers.
