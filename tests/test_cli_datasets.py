@@ -285,8 +285,8 @@ def test_several_pre_processings_are_compared(monkeypatch, capsys):
     code, out, err = invoke(monkeypatch, capsys, *words)
     assert (code, err) == (0, "")
     lines = [line.split() for line in out.splitlines() if line.startswith("linear")]
-    assert [line[1] for line in lines] == ["original", "resize:4"]
-    assert "Relative to" not in out  # the one model is its own baseline in each case
+    assert [line[1] for line in lines] == ["original", "resize:4", "resize:4"]  # and once relative to the first
+    assert "Relative to linear" in out
     code, _, err = invoke(monkeypatch, capsys, "train", "linear", "--preprocess", "original,resize:4")
     assert code == 2
     assert "Join steps by +" in err

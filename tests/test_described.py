@@ -165,10 +165,10 @@ def test_what_is_trained_first_is_there_for_the_comparison_and_for_the_search(tm
 def test_a_study_can_be_reproduced_from_python(tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "Protocol", lambda: QUICK)
     Path("mine.toml").write_text(STUDY)
-    found = archbench.reproduce("mine.toml", workers=0)
+    found = archbench.reproduce("mine.toml", "quick", workers=0)
     assert found.comparison.folder == Path("results/mine-quick")
     assert (found.comparison.study.name, found.comparison.study.scale) == ("mine", "quick")
-    other = archbench.reproduce(Path("mine.toml"), "full", out="elsewhere", seeds=1, workers=0)
+    other = archbench.reproduce(Path("mine.toml"), out="elsewhere", seeds=1, workers=0)  # the full scale
     assert other.comparison.folder == Path("elsewhere")
     assert len(other.comparison.records) == 2
     with pytest.raises(InputError, match="no study is named 'mnits'"):

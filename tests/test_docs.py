@@ -144,6 +144,13 @@ def test_the_readmes_table_is_the_reference_results():
     assert table in README
 
 
+def test_the_readmes_published_figures_are_those_of_the_command():
+    made = (ROOT / "results/published/cifar10-fc-vs-cnn/epyc-2core/quick/published.md").read_text(encoding="utf-8")
+    rows = [line for line in made.splitlines() if line.startswith("|")]
+    assert len(rows) > 10
+    assert all(row in README for row in rows)
+
+
 def test_reference_results_give_their_tables_again(tmp_path):
     folder = ROOT / "results/reference/epyc-2core/digits"
     for file in archbench.load(folder).write_tables(tmp_path):
