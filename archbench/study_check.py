@@ -147,6 +147,9 @@ def check_named(study: StudyFile, scales: Sequence[Study]) -> None:
             raise StudyError(("baseline",), msg, f"Name one of {', '.join(models)}.")
     searches = [table.tune for table in (study, study.scales.quick, study.scales.full) if table and table.tune]
     tuned = _runs(searches[0].models or [model for made in scales for model in made.models], ()) if searches else []
+    if searches and any(TUNED in compared for compared in runs):
+        msg = f"a case is named {TUNED!r}, as is what the search finds"
+        raise StudyError(("tune",), msg, "Give the case another name.")
     for place, key, named in _places(study):
         # What budgets a plugin's model has is known once it is imported, and those of a search once it ends.
         one = key == "model" and not study.plugins and named.case != TUNED

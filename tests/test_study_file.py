@@ -421,3 +421,10 @@ def test_every_setting_may_stand_in_a_file_and_every_field_is_a_setting():
 
     known = {*inspect.signature(make_recipe).parameters, *inspect.signature(make_view).parameters}
     assert set(study_schema.Settings.__struct_fields__) == known
+
+
+def test_no_case_takes_the_name_of_what_a_search_finds(tmp_path):
+    file = tmp_path / "mine.toml"
+    file.write_text('title = "t"\nmodels = ["mlp"]\n[[cases]]\nname = "tuned"\n[tune]\ntrials = 1\n')
+    with pytest.raises(InputError, match=r"line 5, tune: a case is named 'tuned'"):
+        read_study(file)
