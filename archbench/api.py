@@ -116,7 +116,7 @@ def tune(
     Args:
         models: as for `compare`.
         trials: of every model.
-        search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.tuning.default_space`.
+        search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.search_space.default_space`.
         out: the results folder; by default results/tune-<data set>.
         workers: as for `compare`.
         progress: is told of the progress.
@@ -126,11 +126,12 @@ def tune(
         ArchbenchError: one of its children, as `archbench.errors` says.
     """
     from archbench import tuning
+    from archbench.search_space import parse_space
 
     _import(settings.get("plugins", ()))
     study = make_study([models] if isinstance(models, str) else models, **settings)
     folder = results_folder(study.dataset)
-    space = tuning.parse_space(search) if search else None
+    space = parse_space(search) if search else None
     out = Path(out) if out else folder.with_name(f"tune-{folder.name}")
     return tuning.tune(study, out, trials, space, workers=workers, report=progress)
 

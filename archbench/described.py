@@ -10,10 +10,11 @@ from archbench.plan import silent
 from archbench.pretraining import with_pretrained
 from archbench.reproduction import Reproduction
 from archbench.schema import fields
+from archbench.search_space import parse_space
 from archbench.settings import divided, make_recipe, make_view
 from archbench.study_file import given, tables_of
 from archbench.study_schema import Settings
-from archbench.tuning import TRIALS, parse_space, tune
+from archbench.tuning import TRIALS, tune
 
 if TYPE_CHECKING:
     from pathlib import Path

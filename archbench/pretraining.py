@@ -9,7 +9,7 @@ from archbench.budget import build_model, size_model
 from archbench.data import canonical_dataset, load_dataset
 from archbench.environment import usable_cores
 from archbench.errors import ArchbenchError, InputError, Interrupted, ModelError, reason
-from archbench.files import write_file
+from archbench.execute import write_weights
 from archbench.plan import silent
 from archbench.reference import parse_reference
 from archbench.schema import Progress, digest
@@ -106,8 +106,6 @@ def _trained(
     model: str, asked: dict[str, Any], study: Study, folder: Path, report: Report, *, dry: bool
 ) -> Path | None:
     """Return the file of the weights that the table's model has after its training, made once; None for none yet."""
-    import torch
-
     name = canonical_dataset(str(asked.pop("dataset", study.dataset)))
     recipe, view = divided(asked)
     made, seen = make_recipe(**recipe), make_view(**view)
@@ -119,10 +117,6 @@ def _trained(
     with Store(folder, create=True):
         pass  # a folder that cannot be written is told before anything is trained
 
-    def keep(net: Any) -> None:
-        state = {key: tensor.detach().cpu() for key, tensor in net.state_dict().items()}
-        write_file(file, lambda path: torch.save(state, path))
-
     what = f"{model}, to transfer from"
 
     def on_epoch(epoch: Any) -> None:
@@ -133,7 +127,10 @@ def _trained(
     report(Progress("train", what, 0, made.epochs, f"pretraining on {dataset.source}"))
     try:
         with torch_threads(usable_cores()):  # nothing else runs beside it
-            train(lambda: build_model(sized), dataset, made, study.device, on_epoch, tested=False, on_trained=keep)
+            train(
+                lambda: build_model(sized), dataset, made, study.device, on_epoch, tested=False,
+                on_trained=lambda net: write_weights(net, file),
+            )  # fmt: skip
     except ArchbenchError:
         raise
     except KeyboardInterrupt:

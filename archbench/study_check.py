@@ -12,10 +12,11 @@ from archbench.errors import InputError, ModelError
 from archbench.plan import find_spec_or_problem, label
 from archbench.reference import parse_reference, refuse_budget
 from archbench.schema import Budget
+from archbench.search_space import parse_space
 from archbench.settings import divided, make_recipe, make_view
 from archbench.study import make_study
 from archbench.study_schema import CaseTable, Place, Settings
-from archbench.tuning import TUNED, parse_space
+from archbench.tuning import TUNED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,7 +6,6 @@ so that the same search again runs nothing. What won is then trained over severa
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,11 @@ from archbench.files import write_file
 from archbench.plan import make_plan, silent
 from archbench.reference import parse_reference, with_options
 from archbench.schema import Case, Study, fields
+from archbench.search_space import SIZE, Range, Space, default_space, suggest
 from archbench.settings import make_recipe, whole
-from archbench.units import parse_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -31,32 +30,8 @@ if TYPE_CHECKING:
     from archbench.timing import Protocol
 
 AT_A_TIME = 4  # trials proposed together, so that workers have something to do and their number changes nothing
-WIDE = 10.0  # ranges that span this factor are searched by their logarithm
-DIGITS = 3  # of what is tried
 TRIALS = 20
-SIZE = "params"
 TUNED = "tuned"  # the case that the winners stand in
-
-
-@dataclass(frozen=True)
-class Range:
-    """The numbers from `low` to `high`; whole ones where both are written so."""
-
-    low: float
-    high: float
-
-    @property
-    def whole(self) -> bool:
-        """Whether only whole numbers are meant."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
-
-    @property
-    def log(self) -> bool:
-        """Whether equal ratios count alike rather than equal differences."""
-        return self.low > 0 and self.high / self.low >= WIDE
-
-
-Space = dict[str, "Range | tuple[Any, ...]"]
 
 
 @dataclass(frozen=True)
@@ -133,71 +108,6 @@ class Tuning:
         ]
 
 
-def parse_search(texts: Sequence[str]) -> Space:
-    """Return a search space from `lr=1e-4:1e-1` (a range) and `batch_size=32,64` (a list).
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    named: dict[str, str] = {}
-    for text in texts:
-        name, equals, values = (part.strip() for part in text.partition("="))
-        if not (name and equals and values) or name in named:
-            msg = f"{text!r} is no part of a search" + (": it is named twice" if name in named else "")
-            raise InputError(msg, "Write NAME=LOW:HIGH or NAME=VALUE,VALUE, as in lr=1e-4:1e-1.")
-        named[name] = values
-    return parse_space(named)
-
-
-def parse_space(named: Mapping[str, str | Sequence[Any]]) -> Space:
-    """Return a search space from ranges and lists by name: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`.
-
-    Raises:
-        InputError: a range cannot be read.
-    """
-    return {
-        name: _values(f"{name}={values}", values) if isinstance(values, str) else tuple(values)
-        for name, values in named.items()
-    }
-
-
-def _values(text: str, values: str) -> Range | tuple[Any, ...]:
-    bounds = [_number(part) for part in values.split(":")]
-    if len(bounds) == 2:
-        low, high = bounds
-        if isinstance(low, int | float) and isinstance(high, int | float) and -math.inf < low < high < math.inf:
-            return Range(low, high)
-        msg = f"{text!r} is no range of numbers"
-        raise InputError(msg, "Write NAME=LOW:HIGH, the lower one first.")
-    return tuple(_number(part) for part in values.split(","))
-
-
-def _number(text: str) -> Any:
-    text = text.strip()
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    try:
-        return parse_count(text)  # 30k
-    except InputError:
-        return text
-
-
-def default_space(model: str, study: Study) -> Space:
-    """Return what is searched where nothing is said: learning rate, regularisation, and the size where it is free."""
-    name, own = parse_reference(model)
-    spec = find_spec(name)
-    lr = study.recipe.lr
-    space: Space = {"lr": Range(lr / 30, lr * 30), "weight_decay": Range(1e-6, 1e-2)}
-    if "dropout" in (spec.accepts or ()) and "dropout" not in spec.preset:
-        space["dropout"] = Range(0.0, 0.5)
-    if spec.scalable and own is None and not study.budgets:
-        space[SIZE] = Range(5_000, 500_000)
-    return space
-
-
 def tune(
     study: Study,
     folder: Path,
@@ -239,7 +149,7 @@ def tune(
         search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
         for first in range(0, trials, AT_A_TIME):
             asked = [search.ask() for _ in range(min(AT_A_TIME, trials - first))]
-            proposed = [{name: _suggest(trial, name, searched[name]) for name in searched} for trial in asked]
+            proposed = [{name: suggest(trial, name, searched[name]) for name in searched} for trial in asked]
             names = [f"trial {first + proposed.index(same) + 1}" for same in proposed]  # what comes twice is one run
             cases = {
                 name: _case(study, reference, settings, name) for name, settings in zip(names, proposed, strict=True)
@@ -303,15 +213,6 @@ def _extremes(study: Study, spaces: Mapping[str, Space]) -> Iterator[Case]:
         for name, values in space.items():
             ends = (values.low, values.high) if isinstance(values, Range) else values
             yield from (_case(study, reference, {name: value}, name) for value in ends)
-
-
-def _suggest(trial: Any, name: str, values: Range | tuple[Any, ...]) -> Any:
-    if isinstance(values, Range):
-        suggest: Callable[..., Any] = trial.suggest_int if values.whole else trial.suggest_float
-        value = suggest(name, values.low, values.high, log=values.log)
-        short = min(max(float(f"{value:.{DIGITS}g}"), values.low), values.high)  # as it will be written into a command
-        return int(short) if values.whole else short
-    return trial.suggest_categorical(name, values)
 
 
 def _case(study: Study, reference: str, settings: Mapping[str, Any], name: str) -> Case:

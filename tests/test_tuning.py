@@ -22,9 +22,10 @@ from archbench.data import load_dataset
 from archbench.errors import InputError, ModelError
 from archbench.execute import WEIGHTS_FOLDER, weights_file
 from archbench.search_figure import best_so_far, search_figure
+from archbench.search_space import Range, default_space, parse_search, parse_space, suggest
 from archbench.store import Store
 from archbench.study import make_study
-from archbench.tuning import Range, Trial, Tuning, _suggest, default_space, parse_search, parse_space, tune
+from archbench.tuning import Trial, Tuning, tune
 from zoo import registry
 
 SPACE = {"lr": Range(1e-4, 1e-1), "batch_size": (16, 32)}
@@ -326,7 +327,7 @@ def test_what_is_suggested_stays_in_its_range(low, more, where):
             return low + where * (high - low)
 
     for bounds in (Range(low, low + more), Range(low / 7, (low + more) / 7)):
-        value = _suggest(Asked(), "name", bounds)
+        value = suggest(Asked(), "name", bounds)
         assert bounds.low <= value <= bounds.high
         assert isinstance(value, int) == bounds.whole
         assert value == pytest.approx(bounds.low + where * (bounds.high - bounds.low), rel=0.005, abs=1)

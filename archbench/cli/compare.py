@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from archbench.cli import options as o
+from archbench.cli.sharing import TRAINING, sharing
 from archbench.cli.show import Display, err, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from archbench.comparison import Comparison
     from archbench.schema import Study
 
 
-@o.trains
+@sharing(*TRAINING)
 def compare(
     models: o.MaybeModels = None,
     budgets: o.Budgets = None,
@@ -26,12 +26,12 @@ def compare(
     imports: o.Imports = None,
     workers: o.Workers = None,
     seeds: o.Seeds = "3",
-    name: o.Name = None,
-    out_folder: o.Out = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
     dry_run: o.DryRun = False,
-    debug: o.Debug = False,
+    *,
+    name: str | None,
+    out_folder: Path | None,
+    as_json: bool,
+    quiet: bool,
     **settings: Any,
 ) -> None:
     """Compare models at equal parameters: size, count, time, train, draw.
@@ -50,17 +50,17 @@ def compare(
     finish(study, folder, workers, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
-@o.trains
+@sharing(*TRAINING)
 def train(
     model: o.Model,
     budget: o.Budget = None,
     imports: o.Imports = None,
     seed: o.Seed = 0,
-    name: o.Name = None,
-    out_folder: o.Out = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
-    debug: o.Debug = False,
+    *,
+    name: str | None,
+    out_folder: Path | None,
+    as_json: bool,
+    quiet: bool,
     **settings: Any,
 ) -> None:
     """Train one model once and show its epochs; the result is kept in results/train-<data set>."""

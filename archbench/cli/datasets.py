@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from archbench.cli import options as o
+from archbench.cli.sharing import sharing, source, view
 from archbench.cli.show import json_rows, out, print_json, print_table, results_only
 
 app = typer.Typer(
@@ -15,7 +16,7 @@ app = typer.Typer(
 )
 
 Name = Annotated[
-    str, typer.Argument(help="A data set: mnist, captcha[difficulty=2], folder:PATH, npz:PATH.", metavar="DATASET")
+    str, typer.Argument(help="A data set: mnist, captcha\\[difficulty=2], folder:PATH, npz:PATH.", metavar="DATASET")
 ]
 Images = Annotated[int, typer.Option("--images", "-n", help="How many to show.", min=1, max=400)]
 Seed = Annotated[int, typer.Option("--seed", help="Which ones to show.", min=0)]
@@ -62,20 +63,19 @@ def list_(data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debu
             out.print(f"{row.dataset} is not there: {row.problem}. {row.remedy}")
 
 
+@sharing(source, view)
 def show(
     name: Name,
-    preprocess: o.Preprocess = "",
-    data_root: o.DataRoot = None,
-    download: o.Download = False,
-    only: o.Only = "",
-    split: o.Split = None,
-    limit: o.Limit = None,
-    exclude: o.Exclude = "",
     images: Images = 24,
     of: Split = "train",
     seed: Seed = 0,
     file: SheetFile = None,
     debug: o.Debug = False,
+    *,
+    data_root: Path | None,
+    download: bool,
+    preprocess: str,
+    **seen: Any,
 ) -> None:
     """Draw images of a data set with their labels; with --preprocess, before and after."""
     from archbench.data import SPLITS, load_dataset
@@ -95,8 +95,7 @@ def show(
         msg = f"{file} is no picture's name"
         raise InputError(msg, "Give a file of .png, .svg or .pdf.")
     chains = [parse_steps(chain) for chain in preprocess.split(",") if chain.strip()]
-    view = make_view(split=split, limit=limit, exclude=exclude, only=only)
-    dataset = load_dataset(name, data_root, download=download, view=view)
+    dataset = load_dataset(name, data_root, download=download, view=make_view(**seen))
     figure = sheet(dataset, of, images, [chain for chain in chains if chain], seed)
     write_file(file, lambda path: save(figure, path))
     out.print(f"{dataset.source}\nWritten: {file}")
@@ -136,18 +135,16 @@ def check(
         out.print(line)
 
 
+@sharing(source, view)
 def prepare(
     name: Name,
-    preprocess: o.Preprocess = "",
-    data_root: o.DataRoot = None,
-    download: o.Download = False,
-    only: o.Only = "",
-    split: o.Split = None,
-    split_seed: o.SplitSeed = 0,
-    limit: o.Limit = None,
-    exclude: o.Exclude = "",
     as_json: o.AsJson = False,
     debug: o.Debug = False,
+    *,
+    data_root: Path | None,
+    download: bool,
+    preprocess: str,
+    **seen: Any,
 ) -> None:
     """Download, generate and pre-process a data set once, so that later runs find it done."""
     import pandas as pd
@@ -159,8 +156,8 @@ def prepare(
 
     rows = []
     for chain in preprocess.split(","):
-        view = make_view(only=only, split=split, split_seed=split_seed, limit=limit, exclude=exclude, preprocess=chain)
-        dataset = load_dataset(name, data_root, download=download, view=view)
+        shown = make_view(**seen, preprocess=chain)
+        dataset = load_dataset(name, data_root, download=download, view=shown)
         rows.append({
             "dataset": dataset.name, "preprocess": chain or "original", "input": shape(dataset.input_shape),
             "classes": len(dataset.classes), "positions": dataset.positions, **dict(zip(

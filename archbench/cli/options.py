@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -46,7 +44,7 @@ def import_plugins(names: list[str] | None) -> tuple[str, ...]:
 
 WHAT_MODELS = (
     "names of `archbench list`, torchvision:NAME, timm:NAME or module:attribute; "
-    "with options and a budget of its own: 'cnn[activation=sigmoid,dropout=0.2]@200k'."
+    "with options and a budget of its own: 'cnn\\[activation=sigmoid,dropout=0.2]@200k'."
 )
 Models = Annotated[list[str], typer.Argument(help=f"Models: {WHAT_MODELS}", metavar="MODEL...")]
 MaybeModels = Annotated[
@@ -262,56 +260,3 @@ Debug = Annotated[
     typer.Option("--debug", help="Show tracebacks.", callback=_debug, expose_value=False, is_eager=True),
 ]
 Results = Annotated[Path, typer.Argument(help="A results folder, or a folder that holds some.", show_default=True)]
-
-
-def run_options(
-    scale: Scale = None,
-    head: Head = None,
-    weights: Weights = None,
-    freeze: Freeze = None,
-    dataset: Dataset = "digits",
-    data_root: DataRoot = None,
-    download: Download = False,
-    preprocess: Preprocess = "",
-    only: Only = "",
-    split: Split = None,
-    split_seed: SplitSeed = 0,
-    limit: Limit = None,
-    exclude: Exclude = "",
-    input: ShownAs = None,  # noqa: A002 - what users call it
-    device: Device = "auto",
-    threads: Threads = 1,
-    epochs: Epochs = 15,
-    batch_size: BatchSize = 64,
-    lr: Lr = None,
-    optimizer: Optimizer = "adam",
-    momentum: Momentum = 0.9,
-    schedule: Schedule = "cosine",
-    lr_decay: LrDecay = 0.95,
-    weight_decay: WeightDecay = 0.0,
-    l2: L2 = 0.0,
-    label_smoothing: LabelSmoothing = 0.0,
-    augment: Augment = "",
-    precision: Precision = "fp32",
-    scaling: Scaling = "standard",
-    position_loss: PositionLoss = "mean",
-) -> None:
-    """Hold the options of every command that trains, under the names that `archbench.study.make_study` knows."""
-
-
-def trains(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `run_options`; they come to it as `settings`."""
-    own = [p for p in inspect.signature(command, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    shared = inspect.signature(run_options, eval_str=True).parameters
-    named = {p.name: p for p in own}
-    parameters = [*own, *(p for name, p in shared.items() if name not in named)]
-
-    def run(**given: Any) -> None:
-        command(**given)
-
-    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
-    )
-    run.__annotations__ = {p.name: p.annotation for p in parameters}
-    return run

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archbench.cli import options as o
 from archbench.cli.compare import dry_run_of, finished, print_comparison, written
+from archbench.cli.sharing import machine, sharing, source
 from archbench.cli.show import Display, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
     from archbench.reproduction import Reproduction
-    from archbench.schema import Study
     from archbench.study_schema import StudyFile
 
 File = Annotated[Path, typer.Argument(help="A study file (TOML).", metavar="FILE", show_default=False)]
@@ -41,60 +41,35 @@ MaybeSeeds = Annotated[
 Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of study files, for editors.")]
 
 
-def run(
-    file: File,
-    scale: FileScale = None,
+def of_studies(
     dataset: MaybeDataset = None,
-    data_root: o.DataRoot = None,
-    download: o.Download = False,
     seeds: MaybeSeeds = None,
-    device: o.Device = "auto",
-    threads: o.Threads = 1,
     workers: o.Workers = None,
-    imports: o.Imports = None,
+    dry_run: o.DryRun = False,
     out_folder: o.Out = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
-    dry_run: o.DryRun = False,
     debug: o.Debug = False,
 ) -> None:
+    """What is common to a study of one's own and a shipped one."""
+
+
+@sharing(source, machine, of_studies)
+def run(file: File, scale: FileScale = None, imports: o.Imports = None, **options: Any) -> None:
     """Run the study that a file describes; results go to results/FILE's name."""
-    from archbench.study_file import folder_of, read_study, study_of
+    from archbench.study_file import read_study
 
     described = read_study(file)
     o.import_plugins([*described.plugins, *(imports or [])])
-    study = study_of(
-        described, scale or "full", name=file.stem, dataset=dataset, data_root=data_root, download=download,
-        seeds=seeds, device=device, threads=threads,
-    )  # fmt: skip
-    _do(described, study, out_folder or folder_of(study), workers, as_json=as_json, quiet=quiet, dry_run=dry_run)
+    _do(described, scale or "full", file.stem, **options)
 
 
-def reproduce(
-    name: Name,
-    scale: Scale = "quick",
-    dataset: MaybeDataset = None,
-    data_root: o.DataRoot = None,
-    download: o.Download = False,
-    seeds: MaybeSeeds = None,
-    device: o.Device = "auto",
-    threads: o.Threads = 1,
-    workers: o.Workers = None,
-    out_folder: o.Out = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
-    dry_run: o.DryRun = False,
-    debug: o.Debug = False,
-) -> None:
+@sharing(source, machine, of_studies)
+def reproduce(name: Name, scale: Scale = "quick", **options: Any) -> None:
     """Run a published comparison again, and set what was measured beside what was published."""
-    from archbench.study_file import find_study, folder_of, read_study, study_of
+    from archbench.study_file import find_study, read_study
 
-    described = read_study(find_study(name))
-    study = study_of(
-        described, scale, name=name, dataset=dataset, data_root=data_root, download=download, seeds=seeds,
-        device=device, threads=threads,
-    )  # fmt: skip
-    _do(described, study, out_folder or folder_of(study), workers, as_json=as_json, quiet=quiet, dry_run=dry_run)
+    _do(read_study(find_study(name)), scale, name, **options)
 
 
 def studies(as_json: o.AsJson = False, schema: Schema = False, debug: o.Debug = False) -> None:
@@ -124,12 +99,24 @@ def studies(as_json: o.AsJson = False, schema: Schema = False, debug: o.Debug = 
 
 
 def _do(
-    described: StudyFile, study: Study, folder: Path, workers: int | None, *, as_json: bool, quiet: bool, dry_run: bool
+    described: StudyFile,
+    scale: str,
+    name: str,
+    *,
+    workers: int | None,
+    out_folder: Path | None,
+    as_json: bool,
+    quiet: bool,
+    dry_run: bool,
+    **place: Any,
 ) -> None:
+    """Do all of a study file at a scale; `place` is what it leaves to the machine."""
     from archbench.described import run_described
     from archbench.pretraining import with_pretrained
-    from archbench.study_file import tables_of
+    from archbench.study_file import folder_of, study_of, tables_of
 
+    study = study_of(described, scale, name=name, **place)
+    folder = out_folder or folder_of(study)
     if dry_run:
         _, pretrained = tables_of(described, study.scale)
         dry_run_of(with_pretrained(study, pretrained, folder, dry=True), folder, as_json=as_json)

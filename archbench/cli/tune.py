@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from archbench.cli import options as o
 from archbench.cli.compare import finished, print_comparison, written
+from archbench.cli.sharing import TRAINING, sharing
 from archbench.cli.show import Display, json_rows, out, print_json, print_table
 
 Trials = Annotated[int, typer.Option("--trials", help="Of every model.", min=1, max=10_000)]
@@ -19,7 +21,7 @@ Search = Annotated[
 SearchSeed = Annotated[int, typer.Option("--search-seed", help="Of the search and of its trials.", min=0)]
 
 
-@o.trains
+@sharing(*TRAINING)
 def tune(
     models: o.Models,
     budgets: o.Budgets = None,
@@ -29,19 +31,19 @@ def tune(
     imports: o.Imports = None,
     workers: o.Workers = None,
     seeds: o.Seeds = "3",
-    name: o.Name = None,
-    out_folder: o.Out = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
-    debug: o.Debug = False,
+    *,
+    name: str | None,
+    out_folder: Path | None,
+    as_json: bool,
+    quiet: bool,
     **settings: Any,
 ) -> None:
     """Search each model's settings with the same number of trials, on the validation split alone.
 
     What wins is trained over --seeds and tested once. The same command again runs nothing.
     """
+    from archbench.search_space import parse_search
     from archbench.study import make_study, results_folder
-    from archbench.tuning import parse_search
     from archbench.tuning import tune as run
     from archbench.units import parse_counts
 

@@ -56,7 +56,7 @@ def train_cell(
                 cell.device,
                 on_epoch,
                 tested=cell.tested,
-                on_trained=lambda net: _keep(net, cell, weights),
+                on_trained=lambda net: write_weights(net, weights_file(weights, cell)) if weights else None,
             )
     except MemoryError as error:
         return Outcome("oom", error=f"out of memory: {error}")
@@ -74,9 +74,13 @@ def weights_file(folder: Path, cell: Cell) -> Path:
     return folder / f"{cell.key[:16]}.pt"
 
 
-def _keep(net: nn.Module, cell: Cell, folder: Path | None) -> None:
+def write_weights(net: nn.Module, file: Path) -> None:
+    """Write a network's state as CPU tensors.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
     import torch
 
-    if folder is not None:
-        state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
-        write_file(weights_file(folder, cell), lambda path: torch.save(state, path))
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.state_dict().items()}
+    write_file(file, lambda path: torch.save(state, path))

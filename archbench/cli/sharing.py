@@ -1,0 +1,95 @@
+"""Options that several commands have: each group is declared once, and given to commands by a decorator."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from archbench.cli import options as o
+
+Command = Callable[..., None]
+
+
+def sharing(*groups: Command) -> Callable[[Command], Command]:
+    """Give a command the options of groups, behind its own.
+
+    Args:
+        groups: functions whose parameters are the options. A command names those that it needs by themselves as
+            keyword-only parameters, and takes the others in its `**` parameter.
+    """
+
+    def decorate(command: Command) -> Command:
+        own = inspect.signature(command, eval_str=True).parameters.values()
+        shared = [p for group in groups for p in inspect.signature(group, eval_str=True).parameters.values()]
+        parameters = [*(p for p in own if p.kind is p.POSITIONAL_OR_KEYWORD), *shared]
+
+        def run(**given: Any) -> None:
+            given.pop("debug", None)  # acts while it is parsed
+            command(**given)
+
+        run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(kind=p.KEYWORD_ONLY) for p in parameters]
+        )
+        run.__annotations__ = {p.name: p.annotation for p in parameters}
+        return run
+
+    return decorate
+
+
+def outputs(
+    name: o.Name = None,
+    out_folder: o.Out = None,
+    as_json: o.AsJson = False,
+    quiet: o.Quiet = False,
+    debug: o.Debug = False,
+) -> None:
+    """Where results go, and what is shown."""
+
+
+def source(data_root: o.DataRoot = None, download: o.Download = False) -> None:
+    """Where data and trained weights come from."""
+
+
+def machine(device: o.Device = "auto", threads: o.Threads = 1) -> None:
+    """What is trained and timed on."""
+
+
+def view(
+    preprocess: o.Preprocess = "",
+    only: o.Only = "",
+    split: o.Split = None,
+    split_seed: o.SplitSeed = 0,
+    limit: o.Limit = None,
+    exclude: o.Exclude = "",
+) -> None:
+    """How a data set is seen, under the names of `archbench.settings.make_view`."""
+
+
+def variants(scale: o.Scale = None, head: o.Head = None, weights: o.Weights = None, freeze: o.Freeze = None) -> None:
+    """Options of models, under the names of `archbench.study.make_study`."""
+
+
+def recipe(
+    dataset: o.Dataset = "digits",
+    input: o.ShownAs = None,  # noqa: A002 - what users call it
+    epochs: o.Epochs = 15,
+    batch_size: o.BatchSize = 64,
+    lr: o.Lr = None,
+    optimizer: o.Optimizer = "adam",
+    momentum: o.Momentum = 0.9,
+    schedule: o.Schedule = "cosine",
+    lr_decay: o.LrDecay = 0.95,
+    weight_decay: o.WeightDecay = 0.0,
+    l2: o.L2 = 0.0,
+    label_smoothing: o.LabelSmoothing = 0.0,
+    augment: o.Augment = "",
+    precision: o.Precision = "fp32",
+    scaling: o.Scaling = "standard",
+    position_loss: o.PositionLoss = "mean",
+) -> None:
+    """How models are trained and on what, under the names of `archbench.settings.make_recipe`."""
+
+
+TRAINING = (variants, recipe, source, view, machine, outputs)  # of every command that trains by options
