@@ -12,8 +12,8 @@ from archbench.reproduction import Reproduction
 from archbench.schema import fields
 from archbench.search_space import parse_space
 from archbench.settings import divided, make_recipe, make_view
-from archbench.study_file import given, tables_of
-from archbench.study_schema import Settings
+from archbench.study_file import study_of, tables_of
+from archbench.study_schema import Settings, given
 from archbench.tuning import TRIALS, tune
 
 if TYPE_CHECKING:
@@ -50,11 +50,12 @@ def run_described(
         InputError, DataError, ModelError, OutputError, StoreError: as `archbench.pipeline.run` and `tune`.
         Interrupted: on Ctrl-C; what was finished is kept.
     """
+    full = study_of(file, device="cpu")
     tuned, pretrained = tables_of(file, study.scale)
     study = with_pretrained(study, pretrained, folder, report)
     comparison = pipeline.run(study, folder, workers=workers, report=report, protocol=protocol)
     if tuned is None:
-        return Reproduction(file, comparison)
+        return Reproduction(file, comparison, full)
     searched = with_pretrained(_searched(tuned, study), pretrained, folder, report)
     asked = given(tuned)
     space = parse_space(asked["search"]) if asked.get("search") else None
@@ -62,7 +63,7 @@ def run_described(
         searched, folder / TUNE_FOLDER, asked.get("trials", TRIALS), space,
         workers=workers, report=report, protocol=protocol,
     )  # fmt: skip
-    return Reproduction(file, comparison, tuning)
+    return Reproduction(file, comparison, full, tuning)
 
 
 def _searched(table: TuneTable, study: Study) -> Study:

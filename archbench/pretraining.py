@@ -15,7 +15,7 @@ from archbench.reference import parse_reference
 from archbench.schema import Progress, digest
 from archbench.settings import divided, make_recipe, make_view
 from archbench.store import Store
-from archbench.study_file import given
+from archbench.study_schema import given
 from archbench.training import torch_threads, train
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from archbench.claims import Finding, findings
 from archbench.files import write_file
 from archbench.measures import COUNTED, Measures, is_share
 from archbench.published import Figure, figures
+from archbench.recipe_words import recipe_words
 from archbench.units import grouped, number
 
 if TYPE_CHECKING:
@@ -18,16 +19,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.comparison import Comparison
+    from archbench.schema import Study
     from archbench.study_schema import StudyFile
     from archbench.tuning import Tuning
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A study file, the comparison that came of it, and the search if it has one."""
+    """A study file, the comparison that came of it, and the search if it has one.
+
+    Attributes:
+        full: the file's study at its full scale, which its scale is held against.
+    """
 
     file: StudyFile
     comparison: Comparison
+    full: Study
     tuning: Tuning | None = None
 
     @cached_property
@@ -91,6 +98,10 @@ class Reproduction:
             for figure in self.figures
         ])  # fmt: skip
 
+    def recipe(self) -> pd.DataFrame:
+        """Return one row a setting: its value, and whether it is as published, assumed, or archbench's default."""
+        return recipe_words(self.file, self.comparison.study, self.full)
+
     def verdicts(self) -> dict[str, int]:
         """Return how many figures and claims have each verdict."""
         counts: dict[str, int] = {}
@@ -132,6 +143,7 @@ class Reproduction:
             ]
         for warning in dict.fromkeys(text for record in records for text in record.cell.warnings):
             lines += ["", f"**Warning: {warning}.**"]
+        lines += ["", "## Recipe", "", self.recipe().to_markdown(index=False, disable_numparse=True)]
         if self.findings:
             table = self.claims()
             lines += ["", "## Claims", "", table.to_markdown(index=False, disable_numparse=True)]

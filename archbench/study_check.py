@@ -15,7 +15,7 @@ from archbench.schema import Budget
 from archbench.search_space import parse_space
 from archbench.settings import divided, make_recipe, make_view
 from archbench.study import make_study
-from archbench.study_schema import CaseTable, Place, Settings
+from archbench.study_schema import CaseTable, Place, Settings, settings_of
 from archbench.tuning import TUNED
 
 if TYPE_CHECKING:
@@ -91,6 +91,10 @@ def _check_value(place: Key, key: str, value: Any, *, registered: bool) -> None:
             for index, model in enumerate(value):
                 with _at((*place, index)):
                     _check_model(model, registered=registered)
+        case "assumed":
+            for index, name in enumerate(value):
+                with _at((*place, index)):
+                    divided({name: None})
         case "search":
             for name, values in value.items():
                 with _at((*place, name)):
@@ -137,8 +141,8 @@ def check_named(study: StudyFile, scales: Sequence[Study]) -> None:
         scales: its studies, one a scale.
 
     Raises:
-        StudyError: one names a case, a model or a budget that is not compared, or several where one is meant, or a
-            claim lacks what decides it.
+        StudyError: one names a case, a model or a budget that is not compared, or several where one is meant; a claim
+            lacks what decides it; a setting is assumed that is not set.
     """
     runs = [{case.name: _runs(case.models, case.budgets) for case in made.settings} for made in scales]
     for made, compared in zip(scales, runs, strict=True):
@@ -157,6 +161,11 @@ def check_named(study: StudyFile, scales: Sequence[Study]) -> None:
         _check_place(place, key, named, [*runs, {TUNED: tuned}] if tuned else runs, one=one)
     for index, claim in enumerate(study.claims):
         _check_claim(("claims", index), claim)
+    known = settings_of(study)
+    for index, name in enumerate(study.assumed):
+        if name not in known:
+            msg = f"{name} is assumed, and the study does not set it"
+            raise StudyError(("assumed", index), msg, "Set it in [settings] or in a case, or leave it out here.")
 
 
 def _runs(models: Sequence[str], budgets: Sequence[int]) -> list[Run]:

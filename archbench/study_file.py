@@ -18,7 +18,7 @@ import msgspec
 from archbench.errors import ArchbenchError, InputError
 from archbench.study import RESULTS, make_study
 from archbench.study_check import StudyError, check_named, check_values
-from archbench.study_schema import PretrainTable, ScaleTable, StudyFile, TuneTable
+from archbench.study_schema import PretrainTable, ScaleTable, StudyFile, TuneTable, given
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,12 +125,6 @@ def tables_of(study: StudyFile, scale: str) -> tuple[TuneTable | None, PretrainT
     if pretrain is not None and "pretrain" in table:
         pretrain = msgspec.structs.replace(pretrain, **given(table["pretrain"]))
     return tune or table.get("tune"), pretrain or table.get("pretrain")
-
-
-def given(table: Any) -> dict[str, Any]:
-    """Return the fields of a table that the file sets."""
-    values = {name: getattr(table, name) for name in table.__struct_fields__}
-    return {name: value for name, value in values.items() if value is not msgspec.UNSET}
 
 
 def study_of(study: StudyFile, scale: str = "full", *, name: str = "", **place: Any) -> Study:

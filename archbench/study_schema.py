@@ -161,7 +161,8 @@ class StudyFile(Struct, forbid_unknown_fields=True):
         title: one line. source: who published what it repeats. about: what else a reader should know.
         models, budgets, baseline, seeds, dataset: as for `archbench compare`.
         plugins: modules that register models.
-        settings: of recipe and view. factors: a grid of settings. cases: a list of them.
+        settings: of recipe and view. assumed: those whose values the source does not state, so that they are ours.
+        factors: a grid of settings. cases: a list of them.
         scales: what each sets in place of the above.
         tune: a search after the comparison.
         pretrain: a training before it.
@@ -179,6 +180,7 @@ class StudyFile(Struct, forbid_unknown_fields=True):
     dataset: str = "digits"
     plugins: list[str] = []
     settings: Settings = field(default_factory=Settings)
+    assumed: list[str] = []
     factors: dict[str, list[Any]] = {}
     cases: list[CaseTable] = []
     scales: Scales = field(default_factory=Scales)
@@ -187,3 +189,14 @@ class StudyFile(Struct, forbid_unknown_fields=True):
     keep_weights: bool = False
     published: list[Published] = []
     claims: list[Claim] = []
+
+
+def settings_of(file: StudyFile) -> set[str]:
+    """Return the names of the settings that a file sets, for all of its cases or for some, its scales left out."""
+    return set(file.factors) | {name for table in (file.settings, *file.cases) for name in given(table)}
+
+
+def given(table: Any) -> dict[str, Any]:
+    """Return the fields of a table that the file sets."""
+    values = {name: getattr(table, name) for name in table.__struct_fields__}
+    return {name: value for name, value in values.items() if value is not UNSET}

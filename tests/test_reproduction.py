@@ -37,7 +37,8 @@ FILE = StudyFile(
 
 def reproduction(tmp_path, file=FILE, records=RECORDS, scale="full", tuning=None, **study):
     asked = Study(("cnn", "net", "lost"), name="mine", scale=scale, baseline=file.baseline, **study)
-    return Reproduction(file, Comparison(asked, tuple(records), tmp_path), tuning)
+    full = Study(asked.models, scale="full")
+    return Reproduction(file, Comparison(asked, tuple(records), tmp_path), full, tuning)
 
 
 def test_a_row_a_published_figure(tmp_path):
@@ -125,7 +126,8 @@ def test_a_study_without_figures_and_claims_writes_nothing(tmp_path):
     assert plain.claims().empty
     assert plain.published_words().empty
     assert plain.verdicts() == {}
-    assert "## " not in plain.markdown()
+    assert "## Claims" not in plain.markdown()
+    assert "## Published" not in plain.markdown()
 
 
 def test_nothing_was_run(tmp_path):

@@ -128,7 +128,7 @@ def _do(
     if as_json:
         print_json({
             "name": study.name, "scale": study.scale, "folder": str(folder), "files": [str(file) for file in files],
-            "summary": json_rows(comparison.summary()), "published": json_rows(reproduction.published()),
+            "recipe": json_rows(reproduction.recipe()), "summary": json_rows(comparison.summary()), "published": json_rows(reproduction.published()),
             "claims": json_rows(reproduction.claims()),
             "trials": json_rows(reproduction.tuning.frame()) if reproduction.tuning else [],
         })  # fmt: skip
@@ -143,6 +143,9 @@ def _do(
 
 
 def _print(reproduction: Reproduction) -> None:
+    if reproduction.file.source:
+        print_table(reproduction.recipe(), "Recipe")
+        out.print()
     if reproduction.figures:
         print_table(reproduction.published_words(), "Published against measured")
         out.print()
