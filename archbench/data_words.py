@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archbench.data.exclusions import EXCLUSIONS
 from archbench.units import grouped, number, shape
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from archbench.data import Dataset
     from archbench.data.audit import Audit, Duplicates, NearDuplicates
     from archbench.data.duplicates import Place
 
@@ -54,11 +56,19 @@ def audit_words(found: Audit) -> list[str]:
         if leak.images
     ]
     lines += _near(found.near) if found.near else []
+    unlooked = [] if found.near else ["Near duplicates were not looked for."]
     if not lines:
-        return ["nothing was found: no constant image, no duplicates, no leakage"]
-    if found.duplicates.groups or constant:
-        lines.append("Leave them out with --exclude duplicates, conflicts, constant or leaks, joined by +.")
-    return lines
+        near = f"none that differ by at most {found.near.near:g} levels of 255" if found.near else ""
+        return [f"nothing was found: no constant image, no identical ones{', ' if near else ''}{near}", *unlooked]
+    lines.append(f"Leave them out with --exclude {', '.join(EXCLUSIONS)}, joined by +.")
+    return lines + unlooked
+
+
+def used_words(dataset: Dataset) -> list[str]:
+    """Return what splits are used, and what everybody must know of them."""
+    train, validation, test = (grouped(count) for count in dataset.counts)
+    line = f"Used are {train} images to train on, {validation} to validate and {test} to test: {dataset.source}"
+    return [line, *(f"warning: {text}" for text in dataset.warnings)]
 
 
 def _duplicates(found: Duplicates) -> list[str]:

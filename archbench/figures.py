@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -129,10 +130,14 @@ def scatter_figure(frame: pd.DataFrame) -> Figure:
             interval = f"mean of {seeds} seeds ± 95 % t-interval"
         caption = f"{data}; {interval}"
         title = caption + (f"; {lost} of {len(frame)} runs failed or diverged" if lost else "")
-        found = dict.fromkeys(text for texts in frame["warnings"].dropna() for text in texts.split("; "))
-        title = "\n".join([title, *(f"warning: {text}" for text in found)])
-        ax.set_title(title, fontsize=9, parse_math=False)
+        ax.set_title("\n".join([title, *warnings_of(frame)]), fontsize=9, parse_math=False)
         return figure
+
+
+def warnings_of(frame: pd.DataFrame) -> list[str]:
+    """Return a line a warning of the data that a frame's rows were measured on."""
+    found = dict.fromkeys(text for texts in frame["warnings"].dropna() for text in texts.split("; "))
+    return [f"warning: {text}" for text in found]
 
 
 def curves_figure(epochs: pd.DataFrame) -> Figure:
@@ -160,6 +165,8 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
                     ax.set_title("own size" if _missing(budget) else f"{compact(int(budget))} parameters", fontsize=9)
         for ax in axes.flat:
             ax.set_visible(ax.has_data())
+        if said := warnings_of(epochs):
+            figure.suptitle("\n".join(said), fontsize=9, parse_math=False)
         if budgets:
             shared = figure.legend(
                 handles, [_short(name) for name in names], loc="outside right upper", fontsize=8, frameon=False
@@ -171,7 +178,8 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the path's suffix; the same figure gives the same bytes."""
-    with styled():
+    with styled(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it is drawn as a box
         figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

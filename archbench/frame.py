@@ -154,12 +154,13 @@ def epochs_frame(records: Iterable[Record]) -> pd.DataFrame:
     """Return a row a run, epoch and split: what was run, `epoch`, `split`, `loss`, `accuracy`, `topk`, ..."""
     import pandas as pd
 
-    columns = ["key", "model", "case", "budget", "seed", "epoch", "split", "loss", "accuracy", "topk"]
+    columns = ["key", "model", "case", "budget", "seed", "epoch", "split", "loss", "accuracy", "topk", "warnings"]
     rows = [
         {
             "key": record.cell.key, "model": record.cell.model, "case": record.cell.case,
             "budget": record.cell.budget.target if record.cell.budget else None, "seed": record.cell.recipe.seed,
             "epoch": epoch.epoch, "split": split, **values_of(metrics),
+            "warnings": "; ".join(record.cell.warnings) or None,
         }
         for record in records if record.training
         for epoch in record.training.epochs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.figures import MARKERS, colors, new_figure, styled
+from archbench.figures import MARKERS, colors, new_figure, styled, warnings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,5 +38,6 @@ def search_figure(trials: pd.DataFrame) -> Figure:
     with styled():
         figure = new_figure(6.0, 3.8)
         ax = best_so_far(trials, figure.add_subplot())
-        ax.set_title("best so far (line) and every trial (dots), on the validation split", fontsize=9)
+        title = "best so far (line) and every trial (dots), on the validation split"
+        ax.set_title("\n".join([title, *warnings_of(trials)]), fontsize=9, parse_math=False)
         return figure

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WIDTH = 9.0  # inches of a sheet
 LABEL_INCHES = 0.22
 LONGEST_WORD = 14
+TALLEST = 3.0  # heights of a cell in its width
 
 
 def chosen(labels: Tensor, count: int, seed: int = 0) -> list[int]:
@@ -45,7 +46,7 @@ def chosen(labels: Tensor, count: int, seed: int = 0) -> list[int]:
 def words_of(dataset: Dataset, split: Split, index: int) -> str:
     """Return an image's label as a word: the class, or the classes of its positions together."""
     label = dataset.labels[split][index]
-    names = [dataset.classes[int(one)] for one in label.flatten()]
+    names = [_drawable(dataset.classes[int(one)]) for one in label.flatten()]
     return "".join(names) if all(len(name) == 1 for name in names) else " ".join(names)
 
 
@@ -66,7 +67,7 @@ def sheet(dataset: Dataset, split: Split, count: int, chains: Sequence[tuple[str
     columns = max(1, min(len(indices), round((len(indices) * len(versions) * height / width) ** 0.5 + 1)))
     rows = -(-len(indices) // columns)
     cell = WIDTH / columns
-    tall = [cell * made.shape[2] / made.shape[3] for made in versions.values()]
+    tall = [cell * min(made.shape[2] / made.shape[3], TALLEST) for made in versions.values()]
     figure = new_figure(WIDTH, rows * (sum(tall) + LABEL_INCHES * (1 + len(versions) * 0.2)) + 0.4)
     axes = figure.subplots(rows * len(versions), columns, squeeze=False, gridspec_kw={"height_ratios": tall * rows})
     for ax in axes.flat:
@@ -81,8 +82,16 @@ def sheet(dataset: Dataset, split: Split, count: int, chains: Sequence[tuple[str
             if place == 0 and len(versions) > 1:
                 ax.text(0, 1, name, fontsize=6, transform=ax.transAxes, ha="right", va="top", rotation=90)
     steps = f"; {' above '.join(versions)}" if len(versions) > 1 else ""
-    figure.suptitle(f"{dataset.name}, {split}{steps}", fontsize=9, parse_math=False)
+    title = f"{_drawable(dataset.name)}, {split}{steps}"
+    figure.suptitle(
+        "\n".join([title, *(f"warning: {text}" for text in dataset.warnings)]), fontsize=9, parse_math=False
+    )
     return figure
+
+
+def _drawable(name: str) -> str:
+    """Return a name without what is no character, as a folder's may hold."""
+    return name.encode("utf-8", "replace").decode()
 
 
 def _short(word: str) -> str:

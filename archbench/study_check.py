@@ -91,10 +91,6 @@ def _check_value(place: Key, key: str, value: Any, *, registered: bool) -> None:
             for index, model in enumerate(value):
                 with _at((*place, index)):
                     _check_model(model, registered=registered)
-        case "assumed":
-            for index, name in enumerate(value):
-                with _at((*place, index)):
-                    divided({name: None})
         case "search":
             for name, values in value.items():
                 with _at((*place, name)):

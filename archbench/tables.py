@@ -47,6 +47,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
         for name in scores:
             row[name] = done[name].mean() if len(done) else None
         row |= {name: first[name] for name in times}
+        row |= {"warnings": first["warnings"]}
         rows.append(row)
     table = pd.DataFrame(rows)
     return table.astype(dict.fromkeys(table.columns.intersection(["budget", "params", "macs", "flops"]), "Int64"))
@@ -78,7 +79,8 @@ def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataF
         if base is group:  # the cases of the baseline are set against the first of them
             base = _nearest(group, [other for key, other in bases.items() if key[1] == next(iter(bases))[1]])
         row = {"model": model, "case": case, "budget": budget, "baseline": name_of(base), "is_baseline": base is group}
-        rows.append({**row, **_compare(group, base)})
+        warned = dict.fromkeys(text for record in group for text in record.cell.warnings)
+        rows.append({**row, **_compare(group, base), "warnings": "; ".join(warned) or None})
     table = pd.DataFrame(rows)
     return table.astype(dict.fromkeys(table.columns.intersection(["budget", "params", "macs"]), "Int64"))
 

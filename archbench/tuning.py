@@ -65,10 +65,11 @@ class Tuning:
         """Return a row a trial: `model`, `trial`, `validation_accuracy`, `best_so_far`, `status`, what was tried."""
         import pandas as pd
 
+        warned = dict.fromkeys(text for record in self.comparison.records for text in record.cell.warnings)
         frame = pd.DataFrame([
             {
                 "model": trial.model, "trial": trial.number, "validation_accuracy": trial.accuracy,
-                "status": trial.status, **trial.settings,
+                "status": trial.status, **trial.settings, "warnings": "; ".join(warned) or None,
             }
             for trial in self.trials
         ])  # fmt: skip

@@ -451,3 +451,19 @@ def test_the_known_faults_of_fer2013_are_found():
         ("test", "train"): 288, ("validation", "train"): 280, ("test", "validation"): 44
     }  # fmt: skip
     assert found.leaks[0].sentence == "288 of 3,589 test images also occur in train"
+
+
+def test_of_images_that_nearly_agree_one_stays():
+    base = np.full((4, 4), 90)
+    ramp = np.arange(16).reshape(4, 4) * 8
+
+    def image(offset):  # all of its pixels moved by so many levels
+        return (base + ramp + offset).astype("uint8")[None]
+
+    images = tensors({"train": [image(0), image(2), image(40), image(44)], "test": [image(1), image(80), image(80)]})
+    labels = tensors({"train": [0] * 4, "test": [0] * 3}, "int64")
+    # Both of train's first two resemble the first of test, 44 is 4 levels from 40; the two of 80 are identical.
+    assert {s: i.tolist() for s, i in kept(images, labels, ["near"]).items()} == {"train": [2, 3], "test": [0, 1, 2]}
+    # A chain goes no further than its kept links: 0 stays, 2 goes, and so 4 stays.
+    chain = {"all": torch.tensor(np.stack([image(0), image(2), image(4)]))}
+    assert kept(chain, {"all": torch.zeros(3, dtype=torch.int64)}, ["near"])["all"].tolist() == [0, 2]

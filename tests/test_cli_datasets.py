@@ -174,7 +174,7 @@ def test_every_chain_of_steps_is_prepared(monkeypatch, capsys):
         assert row["input"] == "x".join(map(str, dataset.input_shape))
     out = invoke(monkeypatch, capsys, *words, "--split-seed", 3)[1]
     assert rows[0]["sha256"][:12] in out
-    assert "What is made once is kept in" in out
+    assert "What is generated or pre-processed is kept in" in out
 
 
 def test_leaks_are_warned_of_and_captchas_are_drawn_once(monkeypatch, capsys, leaky, tmp_path):
@@ -191,7 +191,9 @@ def test_leaks_are_warned_of_and_captchas_are_drawn_once(monkeypatch, capsys, le
     assert json.loads(invoke(monkeypatch, capsys, *words)[1]) == [row]
     assert [file.stat().st_mtime_ns for file in files] == written
     monkeypatch.setenv("ARCHBENCH_CACHE", "/dev/null/cache")
-    assert json.loads(invoke(monkeypatch, capsys, *words)[1]) == [row]
+    code, out, err = invoke(monkeypatch, capsys, *words)
+    assert (code, out) == (6, "")  # nothing could be kept, which is what was asked for
+    assert "the cache /dev/null/cache cannot be written" in err
 
 
 # --- what goes wrong
@@ -208,7 +210,6 @@ def test_leaks_are_warned_of_and_captchas_are_drawn_once(monkeypatch, capsys, le
         (["show", "digits", "--out", "a.txt"], 2, ["a.txt is no picture's name", ".png, .svg or .pdf"]),
         (["show", "digits", "--preprocess", "grey"], 2, ["unknown pre-processing step 'grey'", "Did you mean gray"]),
         (["show", "digits", "--only", "eleven"], 2, ["no class 'eleven'"]),
-        (["show", "digits", "--limit", "3"], 5, ["cannot be drawn by class"]),
         (["show", "digits", "--out", "/dev/null/a.png"], 6, ["/dev/null/a.png cannot be written"]),
         (["check", "digits", "--exclude", "dupes"], 2, ["'dupes' is no exclusion", "duplicates"]),
         (["check", "digits", "--near", "inf"], 2, ["no distance"]),
@@ -290,3 +291,50 @@ def test_several_pre_processings_are_compared(monkeypatch, capsys):
     code, _, err = invoke(monkeypatch, capsys, "train", "linear", "--preprocess", "original,resize:4")
     assert code == 2
     assert "Join steps by +" in err
+
+
+def test_the_splits_that_are_used_are_checked_too(monkeypatch, capsys, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "twice.npz", images=np.concatenate([images, images]), labels=np.arange(80) % 2)
+    _, out, _ = invoke(monkeypatch, capsys, "datasets", "check", "npz:twice.npz")
+    assert "40 groups of identical images, 80 images in all: 40 inside a split, 0 across splits" in out
+    assert "warning: " in out
+    assert "test images also occur in train" in out
+    report = json.loads(invoke(monkeypatch, capsys, "datasets", "check", "npz:twice.npz", "--limit", "9", "--json")[1])
+    assert report["used"]["images"] == [9, 9, 9]
+    _, out, _ = invoke(monkeypatch, capsys, "datasets", "check", "npz:twice.npz", "--exclude", "leaks")
+    assert "test images also occur in train" not in out
+
+
+def test_images_of_several_sizes_are_told_and_brought_to_one(monkeypatch, capsys, tmp_path):
+    for name, side in (("ant", (8, 8)), ("bee", (8, 16))):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for index in range(10):
+            pixels = np.full((*side, 3), 20 * index, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / name / f"{index}.png")
+    code, _, err = invoke(monkeypatch, capsys, "datasets", "check", "folder:set")
+    assert code == 5
+    assert "2 sizes (height x width): 10 of 8x8 (such as 0.png), 10 of 8x16" in err
+    assert "--preprocess letterbox:S or resize:S" in err
+    words = ("datasets", "prepare", "folder:set", "--preprocess", "gray+letterbox:12,resize:4", "--json")
+    boxed, resized = json.loads(invoke(monkeypatch, capsys, *words)[1])
+    assert (boxed["input"], resized["input"]) == ("1x12x12", "3x4x4")
+    assert invoke(monkeypatch, capsys, "datasets", "check", "folder:set", "--preprocess", "resize:4")[0] == 0
+
+
+def test_what_is_shown_is_told_as_json_with_its_warnings(monkeypatch, capsys, leaky):
+    shown = json.loads(invoke(monkeypatch, capsys, "datasets", "show", leaky, "-o", "a.PNG", "--json")[1])
+    assert shown["warnings"] == ["2 of 20 test images also occur in train"]
+    assert Path(shown["file"]).is_file()
+
+
+def test_ctrl_c_says_so(monkeypatch, capsys):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("archbench.data.load_dataset", stopped)
+    code, out, err = invoke(monkeypatch, capsys, "datasets", "prepare", "digits")
+    assert (code, out) == (130, "")
+    assert err.splitlines() == [
+        "stopped: nothing of this step is kept. The same command begins it again.", "archbench datasets prepare digits",
+    ]  # fmt: skip

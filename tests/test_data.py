@@ -457,11 +457,16 @@ def test_cifar10_is_read_from_image_files_unless_its_official_files_are_there(ci
 
 def test_a_copy_that_is_not_the_whole_set_is_refused(tmp_path):
     root = tmp_path / "fer2013"
-    fill(root, ["train", "test"], size=(48, 48), count=1, classes=FER_CLASSES)
-    with pytest.raises(DataError, match=r"fer2013/validation is no folder"):
+    fill(root, ["train"], size=(48, 48), count=2, classes=FER_CLASSES)
+    with pytest.raises(DataError, match=r"fer2013/test is no folder"):
         load_dataset("fer2013", tmp_path)
+    fill(root, ["test"], size=(48, 48), count=1, classes=FER_CLASSES)
+    assert "training images, stratified, are the validation split" in load_dataset("fer2013", tmp_path).source
     fill(root, ["validation"], size=(48, 48), count=1, classes=FER_CLASSES[1:])
+    assert load_dataset("fer2013", tmp_path).counts == (14, 6, 7)
+    (root / "train" / "sad").rename(root / "train" / "Sad")
     load_dataset("fer2013", tmp_path)
+    (root / "train" / "Sad").rename(root / "train" / "sad")
     (root / "train" / "sad").rename(root / "train" / "sadness")
     with pytest.raises(DataError, match=r"train has the class 'sadness', which is none of angry, disgust"):
         load_dataset("fer2013", tmp_path)
@@ -583,7 +588,9 @@ def test_folder_faults_name_the_path(tmp_path):
     with pytest.raises(DataError, match=r"03\.png cannot be read as an image"):
         load_dataset(f"folder:{root}")
     Image.fromarray(np.zeros((5, 5), "uint8")).save(image)
-    with pytest.raises(DataError, match=r"03\.png is 5x5 \(height x width\), the first image 9x12"):
+    with pytest.raises(
+        DataError, match=r"2 sizes \(height x width\): 47 of 9x12 \(such as 00\.png\), 1 of 5x5 \(such as 03"
+    ):
         load_dataset(f"folder:{root}")
     with pytest.raises(DataError, match="is no path"):
         load_dataset(f"folder:{'a' * 5000}")
@@ -689,7 +696,6 @@ FAULTS = {
     "two channels": ({"x": IMAGES.reshape(20, 4, 6, 2), "y": LABELS}, r"x has the shape \(20, 4, 6, 2\)"),
     "two readings": ({"x": IMAGES.reshape(20, 3, 16, 1), "y": LABELS}, r"x has the shape \(20, 3, 16, 1\)"),
     "empty": ({"x": IMAGES[:0], "y": LABELS[:0]}, "x is empty"),
-    "booleans": ({"x": IMAGES > 9, "y": LABELS}, "x is of the kind bool"),
     "negative": ({"x": IMAGES.astype(int) - 9, "y": LABELS}, "x is int64 from -9 to "),
     "too large": ({"x": IMAGES * np.uint16(9), "y": LABELS}, "x is uint16 from 0 to "),
     "standardised": ({"x": IMAGES / 100 - 1, "y": LABELS}, "x is float64 from -1 to "),
@@ -697,7 +703,7 @@ FAULTS = {
     "no numbers": ({"x": IMAGES * np.nan, "y": LABELS}, "x is float64 from nan to nan"),
     "two ranges": (
         {"x_train": IMAGES / 255, "y_train": LABELS, "x_test": IMAGES, "y_test": LABELS},
-        "different ranges: x_train from 0 to 1, x_test from 0 to 255",
+        "x_train is float64 from 0 to 1, x_test is uint8 from 0 to 255",
     ),
     "too few labels": ({"x": IMAGES, "y": LABELS[:9]}, r"y has the shape \(9,\), for 20 images"),
     "fractions": ({"x": IMAGES, "y": LABELS / 2}, "y is float64 from 0 to 0.5"),
@@ -745,3 +751,54 @@ def test_what_is_no_npz_file_says_so(tmp_path):
         np.save(target, IMAGES)
     with pytest.raises(DataError, match="holds one array without a name"):
         load_parts(f"npz:{file}")
+
+
+def test_transparent_pixels_are_white(tmp_path):
+    hidden = np.zeros((4, 4, 4), "uint8")  # black, seen through
+    hidden[0] = (9, 9, 9, 255)
+    for name in ("ant", "bee"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for index in range(5):
+            Image.fromarray(hidden, "RGBA").save(tmp_path / "set" / name / f"{index}.png")
+    images = load_dataset(f"folder:{tmp_path / 'set'}").images["train"]
+    assert images[0, :, 0].unique().tolist() == [9]
+    assert images[0, :, 1:].unique().tolist() == [255]
+
+
+def test_what_was_passed_over_is_told(tmp_path):
+    fill(tmp_path / "set", ["train", "test"])
+    (tmp_path / "set" / "train" / "ant" / "notes.gif").write_bytes(b"")
+    assert "passed over: 1 .gif" in load_dataset(f"folder:{tmp_path / 'set'}").source
+
+
+def test_arrays_share_one_range(tmp_path):
+    dark = {"x_train": IMAGES / 1.0, "y_train": LABELS, "x_test": IMAGES * 0.0, "y_test": LABELS}
+    np.savez(tmp_path / "a.npz", **dark)
+    assert load_dataset(f"npz:{tmp_path / 'a.npz'}").images["train"].max() == IMAGES.max()
+    np.savez(tmp_path / "b.npz", x=IMAGES > 9, y=LABELS)
+    made = load_dataset(f"npz:{tmp_path / 'b.npz'}")
+    assert torch.cat(list(made.images.values())).unique().tolist() == [0, 255]
+    np.savez(tmp_path / "c.npz", x=(IMAGES > 9).astype("uint8"), y=LABELS)
+    assert "no pixel is above 1 of 255" in load_dataset(f"npz:{tmp_path / 'c.npz'}").warnings
+
+
+def test_mnists_files_under_another_name_are_refused(mnist, monkeypatch):
+    root, _ = mnist
+    for file in (root / "MNIST" / "raw").glob("*.gz"):
+        file.with_suffix("").write_bytes(gzip.decompress(file.read_bytes()))
+        file.unlink()
+    assert "40 + 10 images are not MNIST, which has 60,000 + 10,000" in load_dataset("mnist", root).warnings
+    (root / "MNIST").rename(root / "FashionMNIST")
+    assert "checksums are not known" in load_dataset("fashion_mnist", root).source
+    folder = root / "FashionMNIST" / "raw"
+    real = {file.name: md5(file.read_bytes()) for file in folder.iterdir()}
+    monkeypatch.setattr("archbench.data.torchvision_sets.UNPACKED_MD5", real)
+    with pytest.raises(DataError, match="is MNIST's, not FashionMNIST's"):
+        load_dataset("fashion_mnist", root)
+    (root / "FashionMNIST").rename(root / "MNIST")
+    monkeypatch.setattr("archbench.data.torchvision_sets.IDX_COUNTS", (40, 10))
+    assert load_dataset("mnist", root).source.startswith("MNIST's official files")
+    file = root / "MNIST" / "raw" / NAMES[0]
+    file.write_bytes(file.read_bytes()[:-1] + b"\x01")
+    with pytest.raises(DataError, match=f"{NAMES[0]} is damaged or another file"):
+        load_dataset("mnist", root)

@@ -43,7 +43,11 @@ def test_many_classes_are_summed_up():
 
 def test_a_clean_set_says_so():
     assert audit_words(found([40, 80], [120, 160])) == [
-        "nothing was found: no constant image, no duplicates, no leakage"
+        "nothing was found: no constant image, no identical ones",
+        "Near duplicates were not looked for.",
+    ]
+    assert audit_words(found([40, 80], [120, 160], near=1)) == [
+        "nothing was found: no constant image, no identical ones, none that differ by at most 1 levels of 255"
     ]
 
 
@@ -58,7 +62,8 @@ def test_every_finding_has_a_line_with_places():
         ),
         "1 group of them with conflicting labels, such as train 0, train 2",
         "1 of 2 test images also occurs in train: test 1 = train 1",
-        "Leave them out with --exclude duplicates, conflicts, constant or leaks, joined by +.",
+        "Leave them out with --exclude duplicates, conflicts, constant, leaks, near, joined by +.",
+        "Near duplicates were not looked for.",
     ]
 
 
@@ -71,6 +76,7 @@ def test_near_duplicates_have_their_distance():
             "such as train 1 and test 0 (2.0)"
         ),
         "1 of 2 test images differs from one in train by at most 3 levels of 255",
+        "Leave them out with --exclude duplicates, conflicts, constant, leaks, near, joined by +.",
     ]
 
 

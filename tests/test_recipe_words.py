@@ -58,11 +58,9 @@ def test_a_study_that_repeats_nobodys_publishes_nothing(tmp_path):
     assert bases == {"set by the study", "assumed: not published", "archbench default"}
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("momentun", "'momentun' is no setting"), ("l2", "the study does not set it")]
-)
-def test_what_is_assumed_is_a_setting_of_the_study(tmp_path, name, words):
-    with pytest.raises(InputError, match=rf"line 5, assumed\[1\]: .*{words}"):
+@pytest.mark.parametrize("name", ["momentun", "l2"])
+def test_what_is_assumed_is_a_setting_of_the_study(tmp_path, name):
+    with pytest.raises(InputError, match=rf"line 5, assumed\[1\]: {name} is assumed, and the study does not set it"):
         recipe(tmp_path, FILE.replace('"split"]', f'"{name}"]'))
 
 

@@ -65,33 +65,44 @@ def test_each_class_keeps_its_share(sizes, share, seed):
     labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
     count = round(len(labels) * share)
     assume(len(sizes) <= count <= len(labels) - len(sizes))
-    rest, chosen = stratified(labels, count, seed, "these")
+    rest, chosen = stratified(labels, count, seed)
     assert len(chosen) == count
     assert torch.equal(torch.cat([rest, chosen]).sort().values, torch.arange(len(labels)))
     expected = torch.tensor(sizes) * count / len(labels)
     assert (torch.bincount(labels[chosen], minlength=len(sizes)) - expected).abs().max() < 1 + 1e-6
     assert torch.equal(chosen, chosen.sort().values)
-    assert torch.equal(chosen, stratified(labels, count, seed, "these")[1])
+    assert torch.equal(chosen, stratified(labels, count, seed)[1])
 
 
 def test_all_or_none_need_no_draw():
     labels = torch.tensor([0, 1, 2])
-    assert [index.tolist() for index in stratified(labels, 3, 0, "")] == [[], [0, 1, 2]]
-    assert [index.tolist() for index in stratified(labels, 0, 0, "")] == [[0, 1, 2], []]
+    assert [index.tolist() for index in stratified(labels, 3, 0)] == [[], [0, 1, 2]]
+    assert [index.tolist() for index in stratified(labels, 0, 0)] == [[0, 1, 2], []]
 
 
-def test_fewer_images_than_classes_cannot_be_drawn():
-    labels = torch.arange(100) % 10
-    with pytest.raises(DataError, match="the test split of it cannot be drawn by class") as caught:
-        stratified(labels, 5, 0, "the test split of it")
-    assert "Ask for more" in caught.value.remedy
-    with pytest.raises(DataError, match="cannot be drawn by class"):
-        stratified(torch.tensor([0] * 30 + [1]), 10, 0, "a class of one")
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=6), st.integers(1, 60), st.integers(0, 99))
+def test_classes_that_are_too_small_keep_their_shares_as_nearly_as_can_be(sizes, count, seed):
+    labels = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    count = min(count, len(labels))
+    rest, chosen = stratified(labels, count, seed)
+    assert len(chosen) == count
+    assert torch.equal(torch.cat([rest, chosen]).sort().values, torch.arange(len(labels)))
+    if len(labels) - count >= len(sizes) or count < len(sizes):  # else what is left is drawn at random
+        expected = torch.tensor(sizes) * count / len(labels)
+        assert (torch.bincount(labels[chosen], minlength=len(sizes)) - expected).abs().max() < 1 + 1e-6
+
+
+def test_a_quick_look_may_be_smaller_than_the_number_of_classes():
+    labels = torch.tensor([0] * 100 + [1] * 3)
+    assert torch.bincount(labels[stratified(labels, 10, 0)[1]]).tolist() == [10]  # 9.7 and 0.3
+    assert torch.bincount(labels[stratified(labels, 20, 0)[1]]).tolist() == [19, 1]  # 19.4 and 0.6
+    few = stratified(torch.arange(100) % 10, 3, 0)[1]
+    assert len(few) == len(set((few % 10).tolist())) == 3
 
 
 def test_images_with_several_labels_are_drawn_without_regard_to_class():
     labels = torch.randint(0, 19, (100, 4), generator=torch.Generator().manual_seed(0))
-    rest, chosen = stratified(labels, 20, 0, "these")
+    rest, chosen = stratified(labels, 20, 0)
     assert sorted([*rest.tolist(), *chosen.tolist()]) == list(range(100))
     assert len(chosen) == 20
 
@@ -188,9 +199,15 @@ def test_a_limit_keeps_the_shares_of_the_classes():
     )
 
 
-def test_too_few_images_for_a_split_say_so():
-    with pytest.raises(DataError, match="the validation split of made cannot be drawn by class"):
-        seen("made", parts_of(train=classes(30, 5), test=classes(30, 5)), View())
+def test_the_smallest_sets_can_be_split_and_smaller_ones_say_what_is_missing():
+    assert seen("made", parts_of(train=classes(2), test=classes(1)), View()).counts == (1, 1, 1)
+    assert seen("made", parts_of(all=classes(3)), View()).counts == (1, 1, 1)
+    with pytest.raises(DataError, match="the train split of made is empty: train has 1 image") as caught:
+        seen("made", parts_of(train=classes(1), test=classes(1)), View())
+    assert caught.value.remedy == "Give it at least 2."
+    with pytest.raises(DataError, match="the train split of made is empty: all has 2 images") as caught:
+        seen("made", parts_of(all=classes(2)), View())
+    assert caught.value.remedy == "Give it at least 3."
 
 
 def test_splits_of_two_shapes_and_empty_ones_are_refused():

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from archbench.cli import options as o
-from archbench.cli.sharing import sharing, source, view
+from archbench.cli.sharing import sharing, source, steps, view
 from archbench.cli.show import json_rows, out, print_json, print_table, results_only
 
 app = typer.Typer(
@@ -63,13 +63,14 @@ def list_(data_root: o.DataRoot = None, as_json: o.AsJson = False, debug: o.Debu
             out.print(f"{row.dataset} is not there: {row.problem}. {row.remedy}")
 
 
-@sharing(source, view)
+@sharing(source, steps, view)
 def show(
     name: Name,
     images: Images = 24,
     of: Split = "train",
     seed: Seed = 0,
     file: SheetFile = None,
+    as_json: o.AsJson = False,
     debug: o.Debug = False,
     *,
     data_root: Path | None,
@@ -79,7 +80,6 @@ def show(
 ) -> None:
     """Draw images of a data set with their labels; with --preprocess, before and after."""
     from archbench.data import SPLITS, load_dataset
-    from archbench.data.preprocess import parse_steps
     from archbench.errors import InputError
     from archbench.figures import save
     from archbench.files import write_file
@@ -91,51 +91,63 @@ def show(
         raise InputError(msg, f"Give one of {', '.join(SPLITS)}.")
     _, _, place = name.partition(":")
     file = file or Path(f"{Path(place).resolve().name if place else name}.png")
-    if file.suffix not in {".png", ".svg", ".pdf"}:
+    if file.suffix.lower() not in {".png", ".svg", ".pdf"}:
         msg = f"{file} is no picture's name"
         raise InputError(msg, "Give a file of .png, .svg or .pdf.")
-    chains = [parse_steps(chain) for chain in preprocess.split(",") if chain.strip()]
+    chains = [chain for chain in _chains(preprocess) if chain]
     dataset = load_dataset(name, data_root, download=download, view=make_view(**seen))
-    figure = sheet(dataset, of, images, [chain for chain in chains if chain], seed)
+    figure = sheet(dataset, of, images, chains, seed)
     write_file(file, lambda path: save(figure, path))
-    out.print(f"{dataset.source}\nWritten: {file}")
-
-
-def check(
-    name: Name,
-    data_root: o.DataRoot = None,
-    download: o.Download = False,
-    classes: Expected = None,
-    near: Near = 3.0,
-    exclude: o.Exclude = "",
-    as_json: o.AsJson = False,
-    debug: o.Debug = False,
-) -> None:
-    """Look for constant and duplicate images, conflicting labels, and test images that are also trained on."""
-    from archbench.data import load_parts
-    from archbench.data.audit import audit
-    from archbench.data.exclusions import parse_exclusions
-    from archbench.data.views import without
-    from archbench.data_words import audit_words, splits_words
-    from archbench.errors import DataError
-
-    parts = load_parts(name, data_root, download=download)
-    if classes is not None and len(parts.classes) != classes:
-        msg = f"{name} has {len(parts.classes)} classes, not {classes}: {', '.join(parts.classes[:20])}"
-        raise DataError(msg, "Mend the folder, or leave --classes out.")
-    exclusions = parse_exclusions(exclude)
-    parts, notes = without(parts, exclusions)
-    found = audit(parts.images, parts.labels, parts.classes, near=near)
     if as_json:
-        print_json({"dataset": name, "source": parts.source, "excluded": notes, **_plain(found)})
+        print_json({"file": str(file), "source": dataset.source, "warnings": dataset.warnings})
         return
-    print_table(splits_words(found), f"{name}: {parts.source}")
-    out.print()
-    for line in [*notes, *audit_words(found)]:
+    for line in (dataset.source, *(f"warning: {text}" for text in dataset.warnings), f"Written: {file}"):
         out.print(line)
 
 
-@sharing(source, view)
+@sharing(source, steps, view)
+def check(
+    name: Name,
+    classes: Expected = None,
+    near: Near = 3.0,
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
+    *,
+    data_root: Path | None,
+    download: bool,
+    **seen: Any,
+) -> None:
+    """Look for constant and duplicate images, conflicting labels, and test images that are also trained on.
+
+    The images are looked at as they come, then the splits that they are used in.
+    """
+    from archbench.data import load_parts
+    from archbench.data.audit import audit
+    from archbench.data.views import only, without
+    from archbench.data.views import seen as used
+    from archbench.data_words import audit_words, splits_words, used_words
+    from archbench.errors import DataError
+    from archbench.settings import make_view
+
+    view = make_view(**seen)
+    whole = load_parts(name, data_root, download=download, view=view)
+    if classes is not None and len(whole.classes) != classes:
+        msg = f"{name} has {len(whole.classes)} classes, not {classes}: {', '.join(whole.classes[:20])}"
+        raise DataError(msg, "Mend the folder, or leave --classes out.")
+    parts, notes = without(name, only(name, whole, view.only), view.exclude)
+    found = audit(parts.images, parts.labels, parts.classes, near=near)
+    dataset = used(name, whole, view)
+    if as_json:
+        splits = {"source": dataset.source, "images": dataset.counts, "warnings": dataset.warnings}
+        print_json({"dataset": name, "source": parts.source, "excluded": notes, **_plain(found), "used": splits})
+        return
+    print_table(splits_words(found), f"{name}: {parts.source}")
+    out.print()
+    for line in [*notes, *audit_words(found), *used_words(dataset)]:
+        out.print(line)
+
+
+@sharing(source, steps, view)
 def prepare(
     name: Name,
     as_json: o.AsJson = False,
@@ -150,16 +162,18 @@ def prepare(
     import pandas as pd
 
     from archbench.data import load_dataset
-    from archbench.data.cache import cache_folder
+    from archbench.data.cache import check_cache
+    from archbench.data.preprocess import steps_text
     from archbench.settings import make_view
     from archbench.units import grouped, shape
 
+    cache = check_cache()
     rows = []
-    for chain in preprocess.split(","):
+    for chain in _chains(preprocess) or [()]:
         shown = make_view(**seen, preprocess=chain)
         dataset = load_dataset(name, data_root, download=download, view=shown)
         rows.append({
-            "dataset": dataset.name, "preprocess": chain or "original", "input": shape(dataset.input_shape),
+            "dataset": dataset.name, "preprocess": steps_text(chain), "input": shape(dataset.input_shape),
             "classes": len(dataset.classes), "positions": dataset.positions, **dict(zip(
                 ("train", "validation", "test"), dataset.counts, strict=True)),
             "sha256": dataset.sha256, "source": dataset.source, "warnings": "; ".join(dataset.warnings),
@@ -174,7 +188,14 @@ def prepare(
     print_table(words.astype(str))
     for text in dict.fromkeys([*frame["source"], *(f"warning: {w}" for w in frame["warnings"] if w)]):
         out.print(text)
-    out.print(f"What is made once is kept in {cache_folder()}")
+    out.print(f"What is generated or pre-processed is kept in {cache}")
+
+
+def _chains(preprocess: str) -> list[tuple[str, ...]]:
+    """Return the chains that are separated by commas, each once."""
+    from archbench.data.preprocess import parse_steps
+
+    return list(dict.fromkeys(parse_steps(chain) for chain in preprocess.split(",") if chain.strip()))
 
 
 def _plain(found: Any) -> dict[str, Any]:

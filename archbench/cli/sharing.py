@@ -56,15 +56,18 @@ def machine(device: o.Device = "auto", threads: o.Threads = 1) -> None:
     """What is trained and timed on."""
 
 
+def steps(preprocess: o.Preprocess = "") -> None:
+    """What is done to the images."""
+
+
 def view(
-    preprocess: o.Preprocess = "",
     only: o.Only = "",
     split: o.Split = None,
     split_seed: o.SplitSeed = 0,
     limit: o.Limit = None,
     exclude: o.Exclude = "",
 ) -> None:
-    """How a data set is seen, under the names of `archbench.settings.make_view`."""
+    """Which images of a data set are seen, in which splits, under the names of `archbench.settings.make_view`."""
 
 
 def variants(scale: o.Scale = None, head: o.Head = None, weights: o.Weights = None, freeze: o.Freeze = None) -> None:
@@ -92,4 +95,4 @@ def recipe(
     """How models are trained and on what, under the names of `archbench.settings.make_recipe`."""
 
 
-TRAINING = (variants, recipe, source, view, machine, outputs)  # of every command that trains by options
+TRAINING = (variants, recipe, source, steps, view, machine, outputs)  # of every command that trains by options

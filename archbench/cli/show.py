@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Column, Table
 from rich.text import Text
 
+from archbench.errors import Interrupted
 from archbench.units import seconds
 
 if TYPE_CHECKING:
@@ -33,13 +34,21 @@ STAGES = {"size": "sizing", "count": "counting", "time": "timing", "train": "tra
 
 
 def results_only(command: Callable[P, None]) -> Callable[P, None]:
-    """Keep standard output for a command's results: what a model or library prints goes to standard error."""
+    """Keep standard output for a command's results: what a model or library prints goes to standard error.
+
+    Raises:
+        Interrupted: on Ctrl-C.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         out.file = sys.stdout
         with contextlib.redirect_stdout(sys.stderr):
-            command(*args, **kwargs)
+            try:
+                command(*args, **kwargs)
+            except KeyboardInterrupt:
+                msg = "stopped: nothing of this step is kept"
+                raise Interrupted(msg, "The same command begins it again.") from None
 
     return run
 

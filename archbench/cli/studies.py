@@ -128,7 +128,8 @@ def _do(
     if as_json:
         print_json({
             "name": study.name, "scale": study.scale, "folder": str(folder), "files": [str(file) for file in files],
-            "recipe": json_rows(reproduction.recipe()), "summary": json_rows(comparison.summary()), "published": json_rows(reproduction.published()),
+            "recipe": json_rows(reproduction.recipe()), "summary": json_rows(comparison.summary()),
+            "published": json_rows(reproduction.published()),
             "claims": json_rows(reproduction.claims()),
             "trials": json_rows(reproduction.tuning.frame()) if reproduction.tuning else [],
         })  # fmt: skip

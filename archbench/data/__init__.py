@@ -39,12 +39,21 @@ class Parts:
             `validation`.
         labels: int64 by the same parts, indices into `classes`: (N,), or (N, P) for P labels an image.
         source: where the images come from, in a sentence.
+        warnings: what everybody who reads a result must know, such as that a table misses rows.
+        applied: the first of the steps asked for, where images of several sizes had to be brought to one.
     """
 
     images: Mapping[str, Tensor]
     labels: Mapping[str, Tensor]
     classes: tuple[str, ...]
     source: str
+    warnings: tuple[str, ...] = ()
+    applied: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Images in each part."""
+        return tuple(len(own) for own in self.labels.values())
 
 
 @dataclass(frozen=True)
@@ -118,6 +127,7 @@ class Request:
         argument: the part behind a colon. options: those in brackets.
         root: the data root. download: whether missing files may be downloaded.
         split: images asked for by split, for a source that makes as many as are wanted.
+        preprocess: steps asked for, for a source whose images have several sizes.
     """
 
     name: str
@@ -126,6 +136,7 @@ class Request:
     download: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     split: tuple[int, int, int] | None = None
+    preprocess: tuple[str, ...] = ()
 
     def root_for(self, what: str) -> Path:
         """Return the data root.
@@ -251,24 +262,24 @@ def canonical_dataset(name: str) -> str:
     return f"{source.name}:{argument}" if argument else join_options(source.name, options)
 
 
-def load_parts(
-    name: str, root: str | Path | None = None, *, download: bool = False, split: tuple[int, int, int] | None = None
-) -> Parts:
+def load_parts(name: str, root: str | Path | None = None, *, download: bool = False, view: View | None = None) -> Parts:
     """Load a data set as it comes.
 
     Args:
         name: a registered name, `folder:PATH` included.
         root: the folder that holds the files of data sets; by default that of the variable ARCHBENCH_DATA.
         download: whether files that are missing may be downloaded.
-        split: images that will be asked for by split, for a source that makes as many as are wanted.
+        view: what will be asked for, for a source that makes as many images as are wanted or has them in several sizes.
 
     Raises:
         InputError: the name is unknown.
         DataError: files are missing, cut or malformed; the remedy says what to put where.
     """
     source, argument, options = parse_dataset(name)
-    root = root or os.environ.get(ROOT_VARIABLE) or None
-    return source.load(Request(name, argument, Path(root) if root else None, download, options, split))
+    root, view = root or os.environ.get(ROOT_VARIABLE) or None, view or View()
+    return source.load(
+        Request(name, argument, Path(root) if root else None, download, options, view.split, view.preprocess)
+    )
 
 
 def load_dataset(
@@ -289,4 +300,4 @@ def load_dataset(
     from archbench.data.views import seen
 
     view = view or View()
-    return seen(canonical_dataset(name), load_parts(name, root, download=download, split=view.split), view)
+    return seen(canonical_dataset(name), load_parts(name, root, download=download, view=view), view)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archbench.data.duplicates import Place, collect, near_pairs
-from archbench.data.exclusions import CONSTANT_STD
+from archbench.data.exclusions import CONSTANT_STD, NEAR
 from archbench.errors import DataError, InputError
 from archbench.units import grouped
 
@@ -134,7 +134,7 @@ class Audit:
 
 
 def audit(
-    images: Mapping[str, Tensor], labels: Mapping[str, Tensor], classes: tuple[str, ...], *, near: float = 3.0
+    images: Mapping[str, Tensor], labels: Mapping[str, Tensor], classes: tuple[str, ...], *, near: float = NEAR
 ) -> Audit:
     """Look for what makes a data set unfit to compare models on.
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import tempfile
+import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[np.generic]]
 
 CACHE_VARIABLE = "ARCHBENCH_CACHE"
+STALE_SECONDS = 3600
 
 
 def cache_folder() -> Path:
@@ -29,6 +32,23 @@ def cache_folder() -> Path:
 
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named) if named else user_cache_path("archbench")
+
+
+def check_cache() -> Path:
+    """Return the cache's folder, once it is sure that it can be written.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    folder = cache_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        msg = f"the cache {folder} cannot be written: {error.strerror or error}"
+        raise OutputError(msg, f"Name a folder of yours by the variable {CACHE_VARIABLE}.") from error
+    return folder
 
 
 def cached(kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
@@ -57,4 +77,13 @@ def cached(kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
 
     with contextlib.suppress(OutputError):
         write_file(file, write)
+        _sweep(file)
     return arrays
+
+
+def _sweep(file: Path) -> None:
+    """Remove what a writer of the same file left half done, being killed, an hour ago or more."""
+    for left in file.parent.glob(f".{file.stem}-*{file.suffix}"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                left.unlink()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.data.duplicates import collect
+from archbench.data.duplicates import collect, near_pairs
 from archbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -12,13 +12,18 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from archbench.data.duplicates import Collection, Mask
+
 CONSTANT_STD = 2.0
 """The standard deviation of the pixels, in levels of 255, up to which an image counts as constant.
 
 Rounding and compression leave one or two levels on an even surface; whatever is depicted deviates by more. In FER2013
 twelve images deviate by 0 and one by 0.6, the next two by 4 and 9; in MNIST and CIFAR-10 all deviate by 8 or more.
 """
-EXCLUSIONS = ("duplicates", "conflicts", "constant", "leaks")
+LEAKS = "leaks"
+EXCLUSIONS = ("duplicates", "conflicts", "constant", LEAKS, "near")
+NEAR = 3.0
+"""The root-mean-square difference of the pixels, in levels of 255, up to which two images are near duplicates."""
 
 
 def parse_exclusions(text: str) -> tuple[str, ...]:
@@ -41,6 +46,8 @@ def kept(images: Mapping[str, Tensor], labels: Mapping[str, Tensor], exclude: Se
     - `constant` drops (near-)constant images, by `CONSTANT_STD`.
     - `leaks` drops from train what occurs in validation or test, and from validation what occurs in test; repeats in a
       split remain.
+    - `near` keeps one of images that are not identical and differ by at most `NEAR`, (near-)constant ones apart, in
+      the order of `duplicates`; an image goes only where the one that it resembles stays.
 
     Args:
         images: uint8 (N, C, H, W) by split, of one shape.
@@ -64,10 +71,37 @@ def kept(images: Mapping[str, Tensor], labels: Mapping[str, Tensor], exclude: Se
         dropped |= conflicting
     if "constant" in exclude:
         dropped |= collection.deviations() <= CONSTANT_STD
-    if "leaks" in exclude:
+    if LEAKS in exclude:
         dropped |= collection.occurs_later()
+    if "near" in exclude:
+        dropped |= _resembling(collection, dropped)
     remains = [~dropped[collection.split == number] for number in range(len(collection.names))]
     return {name: torch.from_numpy(mask.nonzero()[0]) for name, mask in zip(collection.names, remains, strict=True)}
+
+
+def _resembling(collection: Collection, dropped: Mask) -> Mask:
+    """Return the images that resemble another which stays and comes before them: in a later split, or earlier in it."""
+    import numpy as np
+
+    firsts = collection.firsts()
+    constant = collection.deviations() <= CONSTANT_STD
+    pairs = near_pairs(collection.parts, firsts[~constant[firsts]], NEAR)
+    neighbours: dict[int, list[int]] = {}
+    for one, other in zip(collection.group[pairs.first].tolist(), collection.group[pairs.second].tolist(), strict=True):
+        neighbours.setdefault(one, []).append(other)
+        neighbours.setdefault(other, []).append(one)
+    staying = np.flatnonzero(~dropped)
+    order = staying[np.lexsort((staying, -collection.split[staying]))]
+    first_of: dict[int, int] = {}  # the first image of each group that stays
+    for number in order.tolist():
+        first_of.setdefault(int(collection.group[number]), number)
+    kept_groups: set[int] = set()
+    for group in first_of:  # in that order
+        if not kept_groups.intersection(neighbours.get(group, ())):
+            kept_groups.add(group)
+    gone = [group for group in first_of if group not in kept_groups]
+    resembling: Mask = np.isin(collection.group, gone)
+    return resembling
 
 
 def _canonical(words: Sequence[str]) -> tuple[str, ...]:

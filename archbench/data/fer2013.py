@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from archbench.data import Parts, Request, register_dataset
 from archbench.data.folder import read_copy
 from archbench.errors import DataError, reason
+from archbench.units import grouped
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # in the order of `emotion`
 USAGES = {"train": "Training", "validation": "PublicTest", "test": "PrivateTest"}
 TABLES = ("fer2013.csv", "icml_face_data.csv")
+ROWS = {"train": 28_709, "validation": 3_589, "test": 3_589}  # of the whole table
 SIDE = 48  # pixels
 LAYOUT = (
     f"Put {' or '.join(TABLES)} into DIR/fer2013; or image files into DIR/fer2013/train/<class>, validation/<class> "
@@ -39,7 +41,7 @@ def load(request: Request) -> Parts:
         LAYOUT,
     )
     if copy is None:
-        msg = f"neither {' nor '.join(TABLES)} nor a folder train of image files is in {root / 'fer2013'}"
+        msg = f"neither {' nor '.join(TABLES)} nor a folder train with these classes is in {root / 'fer2013'}"
         raise DataError(msg, LAYOUT)
     return copy
 
@@ -65,10 +67,17 @@ def _read_table(file: Path) -> Parts:
         msg = f"{file} has a row whose Usage or emotion is unknown"
         raise DataError(msg, f"Usage is one of {', '.join(USAGES.values())}; emotion is 0 to 6.")
     labels = torch.tensor(emotions.to_numpy(copy=True)).long()
+    short = [
+        f"{grouped(int((usages == USAGES[part]).sum()))} of {grouped(count)} {part} rows"
+        for part, count in ROWS.items()
+        if (usages == USAGES[part]).sum() != count
+    ]
+    warnings = (f"{file.name} has {', '.join(short)} of FER2013",) if short else ()
     rows = {part: torch.tensor((usages == usage).to_numpy()) for part, usage in USAGES.items()}
     return Parts(
         {part: images[mask] for part, mask in rows.items()},
         {part: labels[mask] for part, mask in rows.items()},
         FER_CLASSES,
         "FER2013's table; validation is PublicTest, test PrivateTest",
+        warnings,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.data import Parts, Request, register_dataset
+from archbench.data.preprocess import apply_steps
 from archbench.errors import DataError, reason
 from archbench.units import number
 
@@ -26,6 +27,7 @@ LAYOUT = (
     f"or as PATH/<class>/*.png, to be split here. Accepted are {', '.join(SUFFIXES)}."
 )
 LARGE = 160 * 160  # pixels; below, threads are slower than one: most of the time is Python's, not the decoder's
+MOST_SIZES = 5  # in a message
 CHUNK = 64  # images a task of a thread
 
 
@@ -33,12 +35,14 @@ CHUNK = 64  # images a task of a thread
     "folder", summary="your own images: PATH/train/<class> and PATH/test/<class>, or PATH/<class>", takes_argument=True
 )
 def load(request: Request) -> Parts:
-    """Load all images of one size; they are gray where every one is, else RGB.
+    """Load all images; they are gray where every one is, else RGB, what is transparent on white.
 
-    A relative PATH is looked for in the current folder, then in the data root.
+    A relative PATH is looked for in the current folder, then in the data root. Images of several sizes are brought to
+    one by the first of the steps asked for, up to the one that does.
 
     Raises:
-        DataError: folders, classes or images are missing, or an image cannot be read or is of another size.
+        DataError: folders, classes or images are missing, an image cannot be read, or there are several sizes and no
+            step that brings them to one.
     """
     path = own_path(request)
     _must_be_folder(path, LAYOUT)
@@ -50,8 +54,10 @@ def load(request: Request) -> Parts:
     classes = [child.name for child in _folders(home)]
     if len(classes) < 2:
         msg = f"{home} holds {'a single folder' if classes else 'no folders'}; a data set has two classes or more"
-        raise DataError(msg, LAYOUT)
-    return _read(_list(folders, classes, LAYOUT), classes, f"image folder {path.resolve().name}")
+        hint = "" if home == path else f"A class cannot be named {home.name}. "
+        raise DataError(msg, hint + LAYOUT)
+    files, passed = _list(folders, classes, LAYOUT)
+    return _read(files, classes, f"image folder {path.resolve().name}{passed}", request.preprocess)
 
 
 def own_path(request: Request) -> Path:
@@ -87,15 +93,20 @@ def read_copy(
         layout: the remedy.
 
     Raises:
-        DataError: a place holds a training folder with one of the classes, but not the whole set.
+        DataError: a place holds a training folder with one of the classes, but not what is trained and tested on.
     """
     for place in places:
         folders = _part_folders(place, names)
-        if "train" not in folders or not any((folders["train"] / name).is_dir() for name in classes):
+        if "train" not in folders or not {name.lower() for name in classes} & {
+            f.name.lower() for f in _folders(folders["train"])
+        }:
             continue
-        files = _list({part: folders.get(part, place / names[part][0]) for part in names}, classes, layout)
+        needed = {
+            part: folders.get(part, place / names[part][0]) for part in names if part in folders or part != "validation"
+        }
+        files, passed = _list(needed, classes, layout)
         kinds = sorted({_kind(file) for listed in files.values() for file, _ in listed})
-        parts = _read(files, classes, source.format(kinds=", ".join(kinds)))
+        parts = _read(files, classes, source.format(kinds=", ".join(kinds)) + passed)
         found = tuple(parts.images["train"].shape[1:])
         if found != shape:
             msg = f"the images in {place} are {_times(found)} (channels x height x width), not {_times(shape)}"
@@ -138,12 +149,13 @@ def _folders(folder: Path) -> list[Path]:
     return [child for child in _entries(folder) if child.is_dir()]
 
 
-def _list(folders: Mapping[str, Path], classes: Sequence[str], layout: str) -> dict[str, list[File]]:
-    """Return the image files of each part, class by class."""
+def _list(folders: Mapping[str, Path], classes: Sequence[str], layout: str) -> tuple[dict[str, list[File]], str]:
+    """Return the image files of each part, class by class, and what was passed over, in words."""
     listed = {}
+    passed: list[Path] = []
     for part, folder in folders.items():
         _must_be_folder(folder, layout)
-        inside = {child.name: child for child in _folders(folder)}
+        inside = {_spelt(child.name, classes): child for child in _folders(folder)}
         if unknown := sorted(inside.keys() - set(classes)):
             few = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
             msg = f"{folder} has the class {unknown[0]!r}, which is none of {few}"
@@ -156,11 +168,18 @@ def _list(folders: Mapping[str, Path], classes: Sequence[str], layout: str) -> d
                 msg = f"{folder / name} holds no image{_others(entries)}"
                 raise DataError(msg, layout)
             files += [(file, label) for file in images]
+            passed += [entry for entry in entries if entry not in images]
         if not files:
             msg = f"{folder} holds no images{_others([e for child in inside.values() for e in _entries(child)])}"
             raise DataError(msg, layout)
         listed[part] = files
-    return listed
+    return listed, _others(passed)
+
+
+def _spelt(name: str, classes: Sequence[str]) -> str:
+    """Return the one class that a folder's name is but for capitals, else the name itself."""
+    same = [known for known in classes if known.lower() == name.lower()]
+    return same[0] if name not in classes and len(same) == 1 else name
 
 
 def _others(entries: Sequence[Path]) -> str:
@@ -171,22 +190,44 @@ def _others(entries: Sequence[Path]) -> str:
     return f"; passed over: {', '.join(said)}" if said else ""
 
 
-def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: str) -> Parts:
-    import numpy as np
+def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: str, steps: Sequence[str] = ()) -> Parts:
     import torch
 
     paths = [file for listed in files.values() for file, _ in listed]
     opened = _open_all(paths)
-    size = opened[0].shape[:2]  # rows and columns
-    for file, image in zip(paths, opened, strict=True):
-        if image.shape[:2] != size:
-            msg = f"{file} is {_times(image.shape[:2])} (height x width), the first image {_times(size)}"
-            raise DataError(msg, "Bring all images to one size.")
     gray = all(image.ndim == 2 for image in opened)
-    stacked = torch.from_numpy(np.stack([image[None] if gray else _rgb(image) for image in opened]))
+    sizes: dict[tuple[int, ...], list[int]] = {}
+    for place, image in enumerate(opened):
+        sizes.setdefault(image.shape[:2], []).append(place)
+    first = _sizing(sizes, paths, steps) if len(sizes) > 1 else ()
+    stacked = None
+    for places in sizes.values():  # images of one size at a time
+        made = apply_steps(first, torch.stack([torch.from_numpy(_channels(opened[i], gray=gray)) for i in places]))
+        if stacked is None:
+            stacked = made.new_empty((len(opened), *made.shape[1:]))
+        stacked[places] = made
+    assert stacked is not None  # noqa: S101 - every part holds images
     parts = stacked.split([len(listed) for listed in files.values()])
     labels = {part: torch.tensor([label for _, label in listed]) for part, listed in files.items()}
-    return Parts(dict(zip(files, parts, strict=True)), labels, tuple(classes), source)
+    return Parts(dict(zip(files, parts, strict=True)), labels, tuple(classes), source, applied=tuple(first))
+
+
+def _sizing(
+    sizes: Mapping[tuple[int, ...], Sequence[int]], paths: Sequence[Path], steps: Sequence[str]
+) -> Sequence[str]:
+    """Return the steps up to the first that brings images of all sizes to one.
+
+    Raises:
+        DataError: there is none.
+    """
+    for done, step in enumerate(steps, start=1):
+        if step.startswith(("resize", "letterbox")):
+            return steps[:done]
+    ordered = sorted(sizes, key=lambda size: -len(sizes[size]))
+    few = [f"{len(sizes[s])} of {_times(s)} (such as {paths[sizes[s][0]].name})" for s in ordered[:MOST_SIZES]]
+    more = f" and {number(len(ordered) - MOST_SIZES, 'other size')}" if ordered[MOST_SIZES:] else ""
+    msg = f"images have {len(sizes)} sizes (height x width): {', '.join(few)}{more}"
+    raise DataError(msg, "Bring them to one with --preprocess letterbox:S or resize:S.")
 
 
 def _open_all(files: Sequence[Path]) -> list[Image]:
@@ -214,17 +255,23 @@ def _open(file: Path) -> Image:
             if image.mode.startswith("I;16"):
                 return (np.asarray(image) >> 8).astype(np.uint8)  # 16 bits of gray: the upper 8
             if image.mode in {"I", "F"}:
-                msg = f"its pixels are of the kind {image.mode}"
+                msg = f"its pixels are of the kind {image.mode}; accepted are 8 and 16 bits of gray, and colours"
                 raise ValueError(msg)
             mode = "L" if image.mode in {"L", "1", "LA"} else "RGB"
+            if image.has_transparency_data:
+                seen = image.convert("RGBA")
+                ground = PIL.Image.new("RGBA", image.size, "white")
+                return np.asarray(PIL.Image.alpha_composite(ground, seen).convert(mode))
             return np.asarray(image if image.mode == mode else image.convert(mode))
     except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         msg = f"{file} cannot be read as an image: {error}"
         raise DataError(msg, "Replace or remove the file.") from error
 
 
-def _rgb(image: Image) -> Image:
-    """Return (3, H, W), a gray image thrice."""
+def _channels(image: Image, *, gray: bool) -> Image:
+    """Return (1, H, W) where all are gray, else (3, H, W), a gray image thrice."""
     import numpy as np
 
-    return np.stack([image] * 3) if image.ndim == 2 else image.transpose(2, 0, 1)
+    if gray:
+        return image[None].copy()
+    return np.stack([image] * 3) if image.ndim == 2 else np.ascontiguousarray(image.transpose(2, 0, 1))

@@ -20,8 +20,8 @@ UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, AssertionError
 
 
 def find_idx(folder: Path, name: str) -> Path | None:
-    """Return the file of a name, unpacked or packed (`.gz`), or None."""
-    return next((file for file in (folder / name, folder / f"{name}.gz") if file.is_file()), None)
+    """Return the file of a name, packed (`.gz`), whose checksum is known, or unpacked; or None."""
+    return next((file for file in (folder / f"{name}.gz", folder / name) if file.is_file()), None)
 
 
 def read_idx(file: Path) -> Tensor:

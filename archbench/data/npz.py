@@ -33,11 +33,12 @@ KEYS = (
     "X and y, or data and target. An array `classes` may hold names."
 )
 SHAPES = "Accepted are (N, H, W), (N, H, W, C) and (N, C, H, W) with 1 or 3 channels C."
-PIXELS = "Accepted are uint8, other whole numbers from 0 to 255, and floats from 0 to 1 or from 0 to 255."
+PIXELS = "Accepted are uint8, other whole numbers from 0 to 255, truths, and floats from 0 to 1 or from 0 to 255."
 LABELS = "Accepted are whole numbers from 0, of the shape (N,), (N, 1) or, for P labels an image, (N, P)."
 MOST_CLASSES = 65_536  # a bound on mistakes
 # NotImplementedError, a kind of RuntimeError, is what zipfile says of versions and methods that it does not know.
 UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DIM = 16  # levels of 255; pixels that stay below were hardly meant so
 ROUNDING = 1e-5  # floats may leave 0 to 1 by this
 
 
@@ -65,6 +66,8 @@ def load(request: Request) -> Parts:
         arrays = {key: _array(file, stored, key) for pair in pairs.values() for key in pair}
         names = _array(file, stored, "classes") if "classes" in stored.files else None
     pixels, note = _pixels(file, {images: arrays[images] for images, _ in pairs.values()})
+    brightest = max(int(array.max()) for array in pixels.values())
+    dim = (f"no pixel is above {brightest} of 255",) if brightest < DIM else ()
     labels = {part: _labels(file, key, arrays[key], len(arrays[images])) for part, (images, key) in pairs.items()}
     classes = _classes(file, names, {pairs[part][1]: own for part, own in labels.items()})
     return Parts(
@@ -72,6 +75,7 @@ def load(request: Request) -> Parts:
         {part: torch.from_numpy(own) for part, own in labels.items()},
         classes,
         f"arrays of {file.name}{note}",
+        dim,
     )
 
 
@@ -126,35 +130,39 @@ def _pixels(file: Path, arrays: Mapping[str, Array]) -> tuple[dict[str, NDArray[
     """Return the images as uint8 (N, C, H, W), and a note on what was done to them."""
     import numpy as np
 
-    factors = {key: _factor(file, key, array) for key, array in arrays.items()}
-    if len(set(factors.values())) > 1:
-        ranges = ", ".join(f"{key} from 0 to {255 // factor}" for key, factor in factors.items())
-        msg = f"{file}: the pixels of its arrays have different ranges: {ranges}"
-        raise DataError(msg, "Give all of them the same.")
+    factor = _factor(file, arrays)
     pixels = {}
     for key, array in arrays.items():
-        levels = array if array.dtype.kind != "f" else np.rint(array.astype(np.float32) * factors[key]).clip(0, 255)
-        pixels[key] = np.ascontiguousarray(_channels_first(file, key, levels), dtype=np.uint8)
-    if 255 in factors.values():
+        levels = array if factor == 1 and array.dtype.kind != "f" else np.rint(array.astype(np.float32) * factor)
+        pixels[key] = np.ascontiguousarray(_channels_first(file, key, levels.clip(0, 255)), dtype=np.uint8)
+    if factor == 255:
         return pixels, "; pixels from 0 to 1 rounded to 256 levels"
     return pixels, "; pixels rounded to whole levels" if any(a.dtype.kind == "f" for a in arrays.values()) else ""
 
 
-def _factor(file: Path, key: str, array: Array) -> int:
-    """Return what brings pixels to 0 to 255: 1 or 255."""
-    if array.dtype.kind not in "uif" or array.size == 0:
-        msg = f"{file}: {key} is {'empty' if array.size == 0 else f'of the kind {array.dtype}'}"
-        raise DataError(msg, PIXELS)
-    low, high = array.min(), array.max()
-    if array.dtype.kind != "f":
+def _factor(file: Path, arrays: Mapping[str, Array]) -> int:
+    """Return what brings the pixels of all arrays to 0 to 255: 1, or 255 where they are floats or truths up to 1."""
+    for key, array in arrays.items():
+        if array.dtype.kind not in "uifb" or array.size == 0:
+            msg = f"{file}: {key} is {'empty' if array.size == 0 else f'of the kind {array.dtype}'}"
+            raise DataError(msg, PIXELS)
+    kinds = {"f" if array.dtype.kind == "f" else "b" if array.dtype.kind == "b" else "i" for array in arrays.values()}
+    low = min(float(array.min()) for array in arrays.values())
+    high = max(float(array.max()) for array in arrays.values())
+    if len(kinds) > 1:
+        accepted, factor = False, 1
+    elif kinds == {"i"}:
         accepted, factor = low >= 0 and high <= 255, 1
     elif high <= 1 + ROUNDING:
         accepted, factor = low >= -ROUNDING, 255
     else:
         accepted, factor = low >= 0 and 2 <= high <= 255, 1  # levels between 0 and 2 are no levels
     if not accepted:
-        msg = f"{file}: {key} is {array.dtype} from {low:g} to {high:g}"
-        raise DataError(msg, PIXELS)
+        ranges = ", ".join(
+            f"{key} is {a.dtype} from {float(a.min()):g} to {float(a.max()):g}" for key, a in arrays.items()
+        )
+        msg = f"{file}: {ranges}"
+        raise DataError(msg, f"{PIXELS} All arrays are of one kind.")
     return factor
 
 

@@ -18,7 +18,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from archbench.environment import usable_cores
+from archbench.environment import memory_bytes, usable_cores
 from archbench.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def apply_steps(steps: Sequence[str], images: Tensor) -> Tensor:
 
     Raises:
         InputError: a step is unknown, or needs a library that is not installed.
-        DataError: images that have neither one channel nor three are to be made gray.
+        DataError: images that have neither one channel nor three are to be made gray, or the result is larger than the
+            machine's memory.
     """
     import torch
 
@@ -91,6 +92,11 @@ def apply_steps(steps: Sequence[str], images: Tensor) -> Tensor:
         return images
     channels, height, width = images.shape[1:]
     shapes = [shape_after(steps[:done], (channels, height, width)) for done in range(len(steps) + 1)]
+    needed, there = len(images) * torch.Size(shapes[-1]).numel(), memory_bytes()
+    if there is not None and needed > there:
+        sizes = f"{needed / 2**30:,.0f} GiB for {len(images):,} images, and the machine has {there / 2**30:,.0f} GiB"
+        msg = f"{steps_text(steps)} would take {sizes}"
+        raise DataError(msg, "Give a smaller size, or fewer images with --limit.")
     made = torch.empty((len(images), *shapes[-1]), dtype=torch.uint8)
     size = max(1, CHUNK_BYTES // max(torch.Size(shape).numel() for shape in shapes))
     for start in range(0, len(images), size):

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from archbench.errors import DataError, InputError
-from archbench.units import grouped
+from archbench.units import grouped, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def divide(name: str, labels: Mapping[str, Tensor], view: View) -> tuple[dict[st
         view: asks for numbers of images, if it does, and gives the seed.
 
     Raises:
-        DataError: more images are asked for than there are, or too few to be split by class.
+        DataError: more images are asked for than there are, or there are too few for all splits.
     """
     import torch
 
@@ -58,12 +58,12 @@ def divide(name: str, labels: Mapping[str, Tensor], view: View) -> tuple[dict[st
         asked = dict(zip(homes, view.split, strict=True))
     elif "all" in labels:
         total = len(labels["all"])
-        held = [round(total * share) for share in THIRDS[1:]]
+        held = [max(1, round(total * share)) for share in THIRDS[1:]]
         asked = {"train": total - sum(held), "validation": held[0], "test": held[1]}
     elif "validation" in labels:
         asked = {split: len(labels[split]) for split in homes}
     else:
-        held = [round(len(labels["train"]) * VALIDATION_SHARE)]
+        held = [_held(labels)]
         asked = {"train": len(labels["train"]) - held[0], "validation": held[0], "test": len(labels["test"])}
     left = {part: torch.arange(len(own)) for part, own in labels.items()}
     taken: dict[str, tuple[str, Tensor]] = {}
@@ -73,7 +73,10 @@ def divide(name: str, labels: Mapping[str, Tensor], view: View) -> tuple[dict[st
         if wanted > len(labels[part]):
             msg = f"{name} has {grouped(len(labels[part]))} images in {part}, not {grouped(wanted)}"
             raise DataError(msg, "Ask for fewer with --split TRAIN/VALIDATION/TEST.")
-        rest, chosen = stratified(labels[part][left[part]], count, seed, f"the {split} split of {name}")
+        if count < 1:
+            msg = f"the {split} split of {name} is empty: {part} has {number(len(labels[part]), 'image')}"
+            raise DataError(msg, f"Give it at least {sum(home == part for home in homes.values())}.")
+        rest, chosen = stratified(labels[part][left[part]], count, seed)
         taken[split] = (part, left[part][chosen])
         left[part] = left[part][rest]
     return {split: taken[split] for split in homes}, _words(labels, view)
@@ -81,22 +84,30 @@ def divide(name: str, labels: Mapping[str, Tensor], view: View) -> tuple[dict[st
 
 def _words(labels: Mapping[str, Tensor], view: View) -> str:
     if view.split is not None:
-        return f"split {'/'.join(grouped(count) for count in view.split)}, stratified, seed {view.split_seed}"
+        counts = "/".join(grouped(count) for count in view.split)
+        return f"split {counts}, {by_class(labels)}, seed {view.split_seed}"
     if "all" in labels:
-        return "split 60 : 20 : 20, stratified" + (f", seed {view.split_seed}" if view.split_seed else "")
+        return f"split 60 : 20 : 20, {by_class(labels)}" + (f", seed {view.split_seed}" if view.split_seed else "")
     if "validation" in labels:
         return ""
-    held = round(len(labels["train"]) * VALIDATION_SHARE)
-    return f"{grouped(held)} of its training images, stratified, are the validation split"
+    return f"{grouped(_held(labels))} of its training images, {by_class(labels)}, are the validation split"
 
 
-def stratified(labels: Tensor, count: int, seed: int, what: str) -> tuple[Tensor, Tensor]:
+def _held(labels: Mapping[str, Tensor]) -> int:
+    """Return how many of the training images are held out for validation where the source has no such split."""
+    return max(1, round(len(labels["train"]) * VALIDATION_SHARE))
+
+
+def by_class(labels: Mapping[str, Tensor]) -> str:
+    """Say how images are drawn: images with several labels have no one class to be drawn by."""
+    return "stratified" if all(own.ndim == 1 for own in labels.values()) else "drawn at random"
+
+
+def stratified(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return the indices left and the `count` chosen, each sorted; classes keep their shares.
 
     Images with several labels, and remainders smaller than the number of classes, are drawn without regard to class.
-
-    Raises:
-        DataError: fewer images than classes are to be chosen, or a class has too few.
+    Where a class is too small, or fewer are chosen than there are classes, shares are kept as nearly as can be.
     """
     import torch
     from sklearn.model_selection import train_test_split
@@ -106,13 +117,29 @@ def stratified(labels: Tensor, count: int, seed: int, what: str) -> tuple[Tensor
         return nothing, everything
     if count == 0:
         return everything, nothing
-    by_class: Sequence[int] | None = labels.tolist() if labels.ndim == 1 else None
-    classes = len(set(by_class)) if by_class else 1
-    if by_class and len(labels) - count < classes <= count:
-        by_class = None
+    of_each: Sequence[int] | None = labels.tolist() if labels.ndim == 1 else None
+    classes = len(set(of_each)) if of_each else 1
+    if of_each and len(labels) - count < classes <= count:
+        of_each = None
     try:
-        rest, chosen = train_test_split(range(len(labels)), test_size=count, random_state=seed, stratify=by_class)
-    except ValueError as error:
-        msg = f"{what} cannot be drawn by class: {error}"
-        raise DataError(msg, "Ask for more images, or give every class more of them.") from error
+        rest, chosen = train_test_split(range(len(labels)), test_size=count, random_state=seed, stratify=of_each)
+    except ValueError:  # a class of one image, or fewer than classes on a side
+        return _nearly_stratified(labels, count, seed)
     return torch.tensor(sorted(rest)), torch.tensor(sorted(chosen))
+
+
+def _nearly_stratified(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Return the indices left and the `count` chosen: each class its share, rounded by the largest remainders."""
+    import numpy as np
+    import torch
+
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(labels))
+    own = [order[labels.numpy()[order] == label] for label in torch.unique(labels).tolist()]
+    shares = np.array([len(members) * count / len(labels) for members in own])
+    taken = np.floor(shares).astype(int)
+    for place in np.argsort(taken - shares, kind="stable")[: count - taken.sum()]:
+        taken[place] += 1
+    chosen = np.concatenate([members[:share] for members, share in zip(own, taken, strict=True)])
+    left = np.setdiff1d(order, chosen)
+    return torch.from_numpy(left), torch.from_numpy(np.sort(chosen))

@@ -12,10 +12,18 @@ from archbench.data import Parts, Request, register_dataset
 from archbench.data.folder import read_copy
 from archbench.data.idx import find_idx, read_idx
 from archbench.errors import DataError
+from archbench.units import grouped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+IDX_COUNTS = (60_000, 10_000)  # of MNIST and its kin
+UNPACKED_MD5 = {  # of MNIST's files once unpacked; torchvision knows those of the packed ones
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -53,12 +61,36 @@ def _load_idx(request: Request, kind: str) -> Parts:
             sizes = f"images {tuple(images.shape)} and {len(labels)} labels up to {labels.max()}"
             msg = f"{folder} holds {sizes}, which is not {kind}"
             raise DataError(msg, what)
+    counts = (len(train), len(test))
+    known = all(file.suffix == ".gz" for file in files.values()) or _known_unpacked(files, kind, counts, what)
+    found = f"{grouped(counts[0])} + {grouped(counts[1])} images"
     return Parts(
         {"train": train[:, None], "test": test[:, None]},
         {"train": train_labels, "test": test_labels},
         tuple(cls.classes),
-        f"{kind}'s official files",
+        f"{kind}'s official files" if known else f"files named as {kind}'s, whose checksums are not known",
+        () if counts == IDX_COUNTS else (f"{found} are not {kind}, which has 60,000 + 10,000",),
     )
+
+
+def _known_unpacked(files: Mapping[str, Path], kind: str, counts: tuple[int, int], what: str) -> bool:
+    """Return whether files of which some are unpacked are known to be the official ones, as MNIST's are.
+
+    Raises:
+        DataError: as many images as MNIST has with another checksum, or MNIST's own file under another set's name.
+    """
+    from torchvision.datasets.utils import check_md5
+
+    unpacked = {name: file for name, file in files.items() if file.suffix != ".gz"}
+    for name, file in unpacked.items():
+        of_mnist = check_md5(file, UNPACKED_MD5[name])
+        if kind == "MNIST" and not of_mnist and counts == IDX_COUNTS:
+            msg = f"{file} is damaged or another file: its MD5 is not {UNPACKED_MD5[name]}"
+            raise DataError(msg, f"Fetch it again, or remove it. {what}")
+        if kind != "MNIST" and of_mnist:
+            msg = f"{file} is MNIST's, not {kind}'s"
+            raise DataError(msg, what)
+    return kind == "MNIST" and counts == IDX_COUNTS
 
 
 @register_dataset("cifar10", summary="small photographs: 50,000 + 10,000 images", input_shape=(3, 32, 32), classes=10)
