@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from archbench import stats
 from archbench.measures import COUNTED, TIMED, is_share
 from archbench.study_schema import Place
-from archbench.units import compact, grouped
+from archbench.units import compact, grouped, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,16 +38,37 @@ def findings(claims: Sequence[Claim], measures: Measures) -> list[Finding]:
 def _finding(claim: Claim, measures: Measures) -> Finding:
     if claim.kind == "smallest":
         return _smallest(claim, measures)
+    if claim.kind == "crossover":
+        return _crossover(claim, measures)
     diverged = _diverged(claim, measures)
     if diverged is not None:
         return diverged
     estimate = _estimate(claim, measures)
-    bounds = _bounds(claim)
     if estimate is None:
-        if claim.kind == "crossover" and _overlap(*(_curve(measures, names, claim) for names in _families(claim))):
-            return Finding(claim.text, "does not hold", "the family does not fall behind between the measured sizes")
         return Finding(claim.text, "not resolved", _why_not(claim, measures))
-    return Finding(claim.text, _decide(claim, estimate), "; ".join(filter(None, [_words(claim, estimate), bounds])))
+    verdict = _decide(claim, estimate)
+    lost = [words for place in (claim.of, claim.against) if place is not None and (words := measures.lost(place))]
+    if lost and verdict != claim.diverged:  # what the others came to is not all there is
+        verdict = "not resolved"
+    return Finding(
+        claim.text, verdict, "; ".join(filter(None, [_words(claim, estimate, measures), *lost, _bounds(claim)]))
+    )
+
+
+def _crossover(claim: Claim, measures: Measures) -> Finding:
+    """Return whether, and where, the family falls behind its rival."""
+    family, rival = (_curve(measures, names, claim) for names in (claim.family, claim.rival))
+    if not _overlap(family, rival):
+        return Finding(claim.text, "not resolved", _why_not(claim, measures))
+    estimate = stats.crossover(family, rival)
+    if estimate is not None:
+        return Finding(
+            claim.text, _decide(claim, estimate), "; ".join([_words(claim, estimate, measures), _bounds(claim)])
+        )
+    words = "leads" if stats.leads(family, rival) else "is behind"
+    verdict: Holds = "does not hold" if stats.surely_uncrossed(family, rival) else "not resolved"
+    doubt = "" if verdict == "does not hold" else ", which so few runs leave in doubt"
+    return Finding(claim.text, verdict, f"the family {words} at all measured sizes{doubt}")
 
 
 def _decide(claim: Claim, estimate: stats.Estimate) -> Holds:
@@ -64,9 +85,6 @@ def _decide(claim: Claim, estimate: stats.Estimate) -> Holds:
 
 
 def _estimate(claim: Claim, measures: Measures) -> stats.Estimate | None:
-    if claim.kind == "crossover":
-        curves = [_curve(measures, names, claim) for names in _families(claim)]
-        return stats.crossover(*curves) if all(curves) else None
     if claim.of is None or not measures.at(claim.of):
         return None
     if claim.kind == "value":
@@ -79,7 +97,7 @@ def _estimate(claim: Claim, measures: Measures) -> stats.Estimate | None:
 
 def _why_not(claim: Claim, measures: Measures) -> str:
     """Return why a claim has no figure."""
-    families = [Place(name, claim.case) for names in _families(claim) for name in names]
+    families = [Place(name, claim.case) for names in (claim.family, claim.rival) for name in names]
     reasons = [
         f"{' in '.join(filter(None, (place.model, place.case))) or 'the run'}: {reason}"
         for place in (claim.of, claim.against, *families)
@@ -87,10 +105,6 @@ def _why_not(claim: Claim, measures: Measures) -> str:
     ]
     side_by_side = "not timed side by side" if claim.metric in TIMED else "no seed or size in common"
     return "; ".join(dict.fromkeys(reasons)) or side_by_side
-
-
-def _families(claim: Claim) -> tuple[list[str], list[str]]:
-    return claim.family, claim.rival
 
 
 def _curve(measures: Measures, names: Sequence[str], claim: Claim) -> dict[float, list[float]]:
@@ -116,41 +130,49 @@ def _sizes(records: Sequence[Record]) -> list[Place]:
 
 
 def _diverged(claim: Claim, measures: Measures) -> Finding | None:
-    """Return what diverged runs say of a claim that tells what they are to say."""
-    records = measures.at(claim.of) if claim.of and claim.diverged else []
-    lost = [record for record in records if record.status == "diverged"]
-    if not lost or len(lost) < len(records):
-        return None
-    words = f"{len(lost)} of {len(records)} runs diverged"
-    return Finding(claim.text, "holds" if claim.diverged == "holds" else "does not hold", words)
+    """Return what runs of which none came to an end say of a claim that tells what diverged ones are to say."""
+    for place in (claim.of, claim.against) if claim.diverged else ():
+        records = [] if place is None else measures.at(place)
+        if records and all(record.status == "diverged" for record in records):
+            words = f"{len(records)} of {number(len(records), 'run')} diverged"
+            return Finding(claim.text, "holds" if claim.diverged == "holds" else "does not hold", words)
+    return None
 
 
 def _smallest(claim: Claim, measures: Measures) -> Finding:
     """Return whether the expected model is the one with fewest parameters that is small and accurate enough."""
     limit, least = claim.most_params or math.inf, claim.least_accuracy or 0.0
-    rows = []
-    for place in _sizes([record for record in measures.records if record.cell.case == claim.case]):
-        size, score = measures.estimate(place, "params"), measures.estimate(place, claim.metric)
-        if size is not None and score is not None:
-            rows.append((size.value, place, score))
-    rows.sort(key=lambda row: row[0])
-    expected = measures.at(Place(claim.expected, claim.case))
-    doubtful = []
-    for params, place, score in rows:
-        low = score.value if score.low is None else score.low
-        high = score.value if score.high is None else score.high
+    places = _sizes([record for record in measures.records if record.cell.case == claim.case])
+    expected = _sizes(measures.at(Place(claim.expected, claim.case)))
+    if not expected:
+        return Finding(claim.text, "not resolved", f"{claim.expected}: not run at this scale")
+    sized = [(size.value, place) for place in places if (size := measures.estimate(place, "params")) is not None]
+    doubtful: list[str] = []
+    among = f"of {number(len(places), 'model')} that were compared"
+    for params, place in sorted(sized, key=lambda row: row[0]):
+        score = measures.estimate(place, claim.metric)
         name = place.model if place.budget is None else f"{place.model}@{compact(place.budget)}"
-        words = f"{name} with {grouped(round(params))} parameters and {100 * score.value:.1f} %"
-        if params > limit or high < least:
+        words = f"{name} with {grouped(round(params))} parameters"
+        if params > limit:
             continue
-        if low < least:
-            doubtful.append(f"in doubt: {words}")
-        else:
-            verdict: Holds = "holds" if place in _sizes(expected) else "does not hold"
-            figures = "; ".join([f"the smallest is {words}", *doubtful])
-            return Finding(claim.text, "not resolved" if doubtful else verdict, figures)
-    figures = "; ".join([f"no model surely has {_wanted(claim)}", *doubtful])
-    return Finding(claim.text, "not resolved" if doubtful or not rows else "does not hold", figures)
+        if score is None:
+            doubtful.append(f"in doubt: {words}, which {measures.why_not(place, claim.metric) or 'has no figure'}")
+            continue
+        low, high = (score.value if bound is None else bound for bound in (score.low, score.high))
+        words += f" and {100 * score.value:.1f} %"
+        if high < least:
+            continue
+        if low < least or (lost := measures.lost(place)):
+            doubtful.append(f"in doubt: {words}" + (f", {lost}" if low >= least else ""))
+            continue
+        verdict: Holds = "holds" if place in expected else "does not hold"
+        return Finding(
+            claim.text,
+            "not resolved" if doubtful else verdict,
+            "; ".join([f"the smallest {among} is {words}", *doubtful]),
+        )
+    figures = "; ".join([f"none {among} surely has {_wanted(claim)}", *doubtful])
+    return Finding(claim.text, "not resolved" if doubtful or not sized else "does not hold", figures)
 
 
 def _wanted(claim: Claim) -> str:
@@ -167,7 +189,7 @@ def _bounds(claim: Claim) -> str:
     return f"claimed {words}" if words else ""
 
 
-def _words(claim: Claim, estimate: stats.Estimate) -> str:
+def _words(claim: Claim, estimate: stats.Estimate, measures: Measures) -> str:
     what = {"value": "", "difference": "difference ", "ratio": "ratio ", "crossover": "crossing at "}[claim.kind]
     interval = ""
     if estimate.low is not None and estimate.high is not None and estimate.low != estimate.high:
@@ -175,6 +197,10 @@ def _words(claim: Claim, estimate: stats.Estimate) -> str:
     name = "" if claim.kind == "crossover" else f"{claim.metric} "
     if estimate.low is None:
         interval = " without an interval" + (": one run" if estimate.n == 1 else "")
+    elif estimate.n == 1 and is_share(claim.metric):
+        places = [place for place in (claim.of, claim.against) if place is not None]
+        images = dict.fromkeys(grouped(measures.images(place, claim.metric)) for place in places)
+        interval += f" (one run, {' and '.join(images)} images: how runs differ is not in it)"
     return f"{name}{what}{_number(claim, estimate.value)}{interval}"
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
 from archbench.frame import epochs_frame, runs_frame
 from archbench.reference import canonical, parse_reference
+from archbench.tables import MODES
+from archbench.tuning import TUNED
+from archbench.units import number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +30,24 @@ DERIVED: dict[str, Callable[[pd.DataFrame], pd.Series[float]]] = {
     "epoch_seconds": lambda rows: rows["train_seconds"] / rows["epochs_done"],
     "generalisation_gap": lambda rows: rows["train_accuracy"] - rows["test_accuracy"],
 }
-TIMED: dict[str, Mode] = {"train_us": "train", "infer_us": "infer"}
+TIMED: dict[str, Mode] = {  # times of steps, taken once for all seeds
+    name: mode for mode in MODES for name in (f"{mode}_us", f"{mode}_step_us", f"{mode}_us_per_sample")
+}
+BASELINE_RATIO = "_ratio"  # ends the name of a metric that is a ratio to the study's baseline
+PER_EPOCH = re.compile(r"(train|validation)_(loss|accuracy|topk|word|accuracy_[1-9]\d?)")
+AFTER_ALL = re.compile(r"test_(loss|accuracy|topk|word|accuracy_[1-9]\d?)|train_seconds")
+
+
+def metric_names() -> list[str]:
+    """Return the names that a metric may have, for messages; positions are left out."""
+    plain = [f"{split}_{name}" for split in ("train", "validation", "test") for name in ("loss", *SHARES)]
+    return [*plain, "train_seconds", *DERIVED, *TIMED, *sorted(COUNTED)]
+
+
+def is_metric(name: str) -> bool:
+    """Whether there is a metric of a name."""
+    known = name in COUNTED or name in DERIVED or name in TIMED
+    return known or bool(PER_EPOCH.fullmatch(name) or AFTER_ALL.fullmatch(name))
 
 
 @dataclass(frozen=True)
@@ -48,7 +69,8 @@ class Measures:
         budget = where.budget if own is None else own
         return [
             r for r in self.records
-            if model in {"", r.cell.model} and r.cell.case == where.case
+            if (model in {"", r.cell.model} or (where.case == TUNED and _searched(r.cell.model, model)))
+            and r.cell.case == where.case
             and (budget is None or (r.cell.budget is not None and r.cell.budget.target == budget))
         ]  # fmt: skip
 
@@ -86,6 +108,9 @@ class Measures:
 
         A count is exact. A single run's share of images has the binomial interval of the images it was taken on.
         """
+        if metric in TIMED:
+            timing = self._timing(where, TIMED[metric])
+            return None if timing is None else stats.scaled(stats.step_us(timing), _per(timing, metric))
         values = list(self.samples(where, metric).values())
         if metric in COUNTED:
             return stats.exact(values[0]) if len(values) == 1 else None
@@ -100,9 +125,17 @@ class Measures:
             return "not run at this scale"
         if not any(record.status == "done" for record in records):
             return "; ".join(dict.fromkeys(record.error or record.status for record in records))
-        if metric in TIMED or self.samples(where, metric):
+        if self._timing(where, TIMED[metric]) if metric in TIMED else self.samples(where, metric):
             return ""
         return f"no {metric}" + ("" if where.epoch is None else f" at epoch {where.epoch}")
+
+    def lost(self, where: Where) -> str:
+        """Say how many runs of a place did not come to an end, where others of it did; empty where none or all."""
+        records = self.at(where)
+        others = [record.status for record in records if record.status != "done"]
+        if not others or len(others) == len(records):
+            return ""
+        return f"{len(others)} of {number(len(records), 'run')} {' or '.join(dict.fromkeys(others))}"
 
     def images(self, where: Where, metric: str) -> int:
         """Return how many images a share was taken on; 0 where nothing was run."""
@@ -115,7 +148,10 @@ class Measures:
         """Return how many times as much; times only where they were taken side by side."""
         if metric in TIMED:
             mine, theirs = (self._timing(place, TIMED[metric]) for place in (where, against))
-            return stats.step_ratio(mine, theirs) if mine and theirs else None
+            if mine is None or theirs is None:
+                return None
+            ratio = stats.step_ratio(mine, theirs)
+            return ratio and stats.scaled(ratio, _per(mine, metric) / _per(theirs, metric))
         mine_, theirs_ = self.samples(where, metric), self.samples(against, metric)
         if metric in COUNTED:
             return stats.exact(mine_[0] / theirs_[0]) if mine_ and theirs_ and theirs_[0] else None
@@ -129,7 +165,9 @@ class Measures:
         shared = mine.keys() & theirs.keys()
         if len(shared) == 1 and is_share(metric):
             seed = next(iter(shared))
-            return stats.difference_of_proportions(mine[seed], theirs[seed], self.images(where, metric))
+            return stats.difference_of_proportions(
+                mine[seed], theirs[seed], self.images(where, metric), self.images(against, metric)
+            )
         return stats.paired_difference(mine, theirs)
 
     def _timing(self, where: Where, mode: Mode) -> Timing | None:
@@ -137,6 +175,19 @@ class Measures:
         device = records[0].cell.device if records else "cpu"
         found = [t for r in records for t in r.timings if t.mode == mode and t.device == device]
         return found[0] if found else None
+
+
+def _searched(found: str, asked: str) -> bool:
+    """Whether a model is the one that was asked for, with options that a search has added."""
+    from zoo.grammar import split_options
+
+    (name, options), (base, own) = split_options(found), split_options(asked)
+    return name == base and own.items() <= options.items()
+
+
+def _per(timing: Timing, metric: str) -> float:
+    """Return what the time of a step is multiplied by."""
+    return 1 / timing.batch_size if metric.endswith("_per_sample") else 1.0
 
 
 def _by_seed(seeds: pd.Series[int], column: pd.Series[Any]) -> dict[int, float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import UNSET
 
 from archbench import stats
-from archbench.measures import COUNTED, is_share
+from archbench.measures import BASELINE_RATIO, COUNTED, TIMED, is_share
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Verdict = Literal["agrees", "differs", "not comparable", "not measured"]
 OF_COUNTS = ("dataset", "only", "preprocess", "input")  # what changes the counts of one and the same model
 PERCENT = 0.01
-BASELINE_RATIO = "_ratio"  # ends the name of a metric that is a ratio to the study's baseline
+WIDE = 3  # runs; the prediction interval of fewer spans 16 of their standard deviations
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,11 @@ class Figure:
 def figures(file: StudyFile, measures: Measures, scale: str, baseline: str) -> list[Figure]:
     """Return every published figure of a study beside what was measured.
 
-    A count agrees where it is equal. Anything else agrees where one more run is expected to give it: within the
-    prediction interval of the runs that were made, or, of a single run, within what two samples of that many test
-    images differ by; half a unit of the last published digit is added. Times are compared as ratios alone, since no
-    two machines take the same; what a quick scale trains less is not comparable.
+    A count agrees where it is equal, a ratio where its interval holds it. Anything else agrees where one more run is
+    expected to give it: within the prediction interval of the runs that were made, or, of a single run, within what two
+    samples of that many test images differ by; two runs can tell that it differs, not that it agrees. Half a unit of
+    the last published digit is added. Times are compared as ratios alone, since no two machines take the same; what a
+    quick scale trains less is not comparable, nor what depends on a batch size that was not published.
     """
     return list(_figures(file, measures, scale, baseline))
 
@@ -69,6 +70,11 @@ def _figures(file: StudyFile, measures: Measures, scale: str, baseline: str) -> 
             estimate = _measured(published, metric, measures, baseline)
             low, high = _expected(published, metric, measures, estimate)
             verdict, reason = _verdict(published, metric, value, _less(file, scale, metric), estimate, low, high)
+            runs, lost = measures.samples(published, metric), measures.lost(published)
+            if verdict in {"agrees", "differs"} and metric not in COUNTED and lost:
+                verdict, reason = "not comparable", lost
+            if verdict == "agrees" and not _is_ratio(metric) and metric not in TIMED and 1 < len(runs) < WIDE:
+                verdict, reason = "not comparable", f"{len(runs)} runs are too few to say that it agrees"
             if verdict == "not measured":
                 reason = measures.why_not(published, metric.removesuffix(BASELINE_RATIO)) or "not beside its baseline"
             yield Figure(
@@ -78,7 +84,7 @@ def _figures(file: StudyFile, measures: Measures, scale: str, baseline: str) -> 
 
 
 def _measured(published: Published, metric: str, measures: Measures, baseline: str) -> stats.Estimate | None:
-    if not metric.endswith(BASELINE_RATIO):
+    if not _is_ratio(metric):
         return measures.estimate(published, metric)
     against = type(published)(model=baseline, values={}, source="", case=published.case, budget=published.budget)
     return measures.ratio(published, against, metric.removesuffix(BASELINE_RATIO))
@@ -90,12 +96,12 @@ def _expected(
     """Return the interval in which one more run is expected."""
     if estimate is None:
         return None, None
-    if metric in COUNTED or metric.endswith(BASELINE_RATIO):
+    if metric in COUNTED or metric in TIMED or _is_ratio(metric):
         return estimate.low, estimate.high
     values = list(measures.samples(published, metric).values())
     interval = stats.predicted(values)
     if interval is not None:
-        return interval
+        return (max(interval[0], 0.0), min(interval[1], 1.0)) if is_share(metric) else interval
     images = measures.images(published, metric)
     # Two samples of so many images differ as one of half as many does from the truth.
     half = stats.proportion(values[0], images // 2) if is_share(metric) else None
@@ -113,7 +119,7 @@ def _verdict(
 ) -> tuple[Verdict, str]:
     reason = published.not_comparable
     time = "seconds" in metric or "_us" in metric
-    if not reason and time and not metric.endswith(BASELINE_RATIO):
+    if not reason and time and not _is_ratio(metric):
         reason = "other hardware: times are compared as ratios"
     if reason := reason or less:
         return "not comparable", reason
@@ -129,15 +135,24 @@ def _verdict(
 def _less(file: StudyFile, scale: str, metric: str) -> str:
     """Return why a figure of a scale cannot be held against one of the full scale; empty where it can."""
     table = getattr(file.scales, scale, None)
+    counted = metric.removesuffix(BASELINE_RATIO) in COUNTED
+    if "batch_size" in file.assumed and not counted:
+        return "its batch size is not published"
     if scale == "full" or table is None or "seconds" in metric or "_us" in metric:
         return ""
-    if metric.removesuffix(BASELINE_RATIO) not in COUNTED:
+    if not counted:
         return f"the {scale} scale trains less than was published"
     own = [key for key in OF_COUNTS if getattr(table, key) is not UNSET]
     return f"the {scale} scale has its own {' and '.join(own)}" if own else ""
 
 
+def _is_ratio(metric: str) -> bool:
+    return metric.endswith(BASELINE_RATIO)
+
+
 def _half_unit(value: float) -> float:
     """Return half a unit of the last digit that a number is written with."""
+    if value.is_integer() and abs(value) > 1:  # 5 s is no 5.0 s; TOML's whole numbers come as floats
+        return 0.5
     exponent = Decimal(str(value)).as_tuple().exponent
     return 0.5 * 10.0**exponent if isinstance(exponent, int) else 0.0  # a number that is not finite has letters

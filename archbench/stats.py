@@ -72,6 +72,12 @@ def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]
     return mean([values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())])
 
 
+def scaled(estimate: Estimate, factor: float) -> Estimate:
+    """Return an estimate in another unit."""
+    low, high = (None if bound is None else bound * factor for bound in (estimate.low, estimate.high))
+    return Estimate(estimate.value * factor, low, high, estimate.n)
+
+
 def exact(value: float) -> Estimate:
     """Return a value without doubt, such as a count."""
     return Estimate(value, value, value, 1)
@@ -98,9 +104,9 @@ def proportion(share: float, n: int) -> Estimate | None:
     return Estimate(share, float(interval.low), float(interval.high), 1)
 
 
-def difference_of_proportions(share: float, baseline: float, n: int) -> Estimate | None:
-    """Return the difference of two shares of `n` images each with Newcombe's interval (1998, method 10)."""
-    first, second = proportion(share, n), proportion(baseline, n)
+def difference_of_proportions(share: float, baseline: float, n: int, baseline_n: int) -> Estimate | None:
+    """Return the difference of shares of `n` and of `baseline_n` images with Newcombe's interval (1998, method 10)."""
+    first, second = proportion(share, n), proportion(baseline, baseline_n)
     if first is None or second is None:
         return None
     assert first.low is not None and first.high is not None  # noqa: PT018, S101 - a share of images has an interval
@@ -125,48 +131,86 @@ def crossover(family: Curve, rival: Curve) -> Estimate | None:
     """Return where a family that leads falls behind its rival, in the unit of x; None where it never does.
 
     Between measured points accuracy is taken as linear in the logarithm of x. The interval is that of the crossings of
-    `RESAMPLES` bootstrap samples of the runs of every point; there is none where more than 5 % of them do not cross,
-    or where a point has a single run.
+    `RESAMPLES` pairs of curves as they may truly be: the points' means drawn from their posterior, normal runs with one
+    deviation a curve (resampling two or three runs would tell far too little of it). There is none where more than 5 %
+    of the pairs do not cross, or where every point of a curve has a single run.
 
     Args:
         family: by x (such as parameters) the accuracies of the runs there.
         rival: likewise.
     """
-    value = _crossing(
-        {x: float(np.mean(y)) for x, y in family.items()}, {x: float(np.mean(y)) for x, y in rival.items()}
-    )
+    value = _crossing(_means(family), _means(rival))
     if value is None:
         return None
     runs = min(len(y) for curve in (family, rival) for y in curve.values())
-    if runs < 2:
-        return Estimate(value, None, None, runs)
-    generator = np.random.default_rng(0)
-    found = []
-    for _ in range(RESAMPLES):
-        means = [{x: float(generator.choice(y, len(y)).mean()) for x, y in curve.items()} for curve in (family, rival)]
-        found.append(_crossing(*means))
+    found = _crossings(family, rival)
     crossed = [x for x in found if x is not None]
-    if len(crossed) < CONFIDENCE * RESAMPLES:
+    if not found or len(crossed) < CONFIDENCE * RESAMPLES:
         return Estimate(value, None, None, runs)
     tail = 100 * (1 - CONFIDENCE) / 2
     low, high = np.percentile(crossed, [tail, 100 - tail])
     return Estimate(value, float(low), float(high), runs)
 
 
+def surely_uncrossed(family: Curve, rival: Curve) -> bool:
+    """Whether at most 5 % of the pairs of curves as they may truly be cross; see `crossover`."""
+    found = _crossings(family, rival)
+    return bool(found) and sum(x is not None for x in found) <= (1 - CONFIDENCE) * RESAMPLES
+
+
+def leads(family: Curve, rival: Curve) -> bool:
+    """Whether the family is ahead at the smallest x at which both were measured or can be told."""
+    return bool(_lead(_means(family), _means(rival))[1][0] > 0)
+
+
+def _means(curve: Curve) -> dict[float, float]:
+    return {x: float(np.mean(y)) for x, y in curve.items()}
+
+
+def _crossings(family: Curve, rival: Curve) -> list[float | None]:
+    """Return where drawn pairs of curves cross; none where a curve has no two runs at any point."""
+    generator = np.random.default_rng(0)
+    draws = [_drawn(curve, generator) for curve in (family, rival)]
+    if any(draw is None for draw in draws):
+        return []
+    xs = [sorted(curve) for curve in (family, rival)]
+    return [
+        _crossing(*(dict(zip(x, draw[i], strict=True)) for x, draw in zip(xs, draws, strict=True) if draw is not None))
+        for i in range(RESAMPLES)
+    ]
+
+
+def _drawn(curve: Curve, generator: np.random.Generator) -> np.ndarray[tuple[int, int], Any] | None:
+    """Return `RESAMPLES` draws of the means of a curve's points by x; None where no point has two runs."""
+    points = [np.asarray(curve[x], dtype=float) for x in sorted(curve)]
+    degrees = sum(len(y) - 1 for y in points)
+    if degrees == 0:
+        return None
+    squares = sum(float(((y - y.mean()) ** 2).sum()) for y in points)
+    deviation = np.sqrt(squares / generator.chisquare(degrees, (RESAMPLES, 1)))
+    errors = generator.standard_normal((RESAMPLES, len(points))) / np.sqrt([len(y) for y in points])
+    return np.asarray([y.mean() for y in points] + deviation * errors)
+
+
 def _crossing(family: Mapping[float, float], rival: Mapping[float, float]) -> float | None:
     """Return the first x at which the lead of a piecewise linear curve (in log x) ends."""
+    grid, lead = _lead(family, rival)
+    for left in range(len(grid) - 1):
+        if lead[left] > 0 >= lead[left + 1]:
+            share = lead[left] / (lead[left] - lead[left + 1])
+            return float(np.exp(grid[left] + share * (grid[left + 1] - grid[left])))
+    return None
+
+
+def _lead(family: Mapping[float, float], rival: Mapping[float, float]) -> tuple[Any, Any]:
+    """Return the logarithms of x at which one of two curves was measured and both are told, and the lead there."""
     xs = [np.log(sorted(curve)) for curve in (family, rival)]
     low, high = max(x[0] for x in xs), min(x[-1] for x in xs)
     grid = np.unique([*(x for x in np.concatenate(xs) if low <= x <= high)])
     leads = [
         np.interp(grid, x, [curve[key] for key in sorted(curve)]) for x, curve in zip(xs, (family, rival), strict=True)
     ]
-    lead = leads[0] - leads[1]
-    for left in range(len(grid) - 1):
-        if lead[left] > 0 >= lead[left + 1]:
-            share = lead[left] / (lead[left] - lead[left + 1])
-            return float(np.exp(grid[left] + share * (grid[left + 1] - grid[left])))
-    return None
+    return grid, leads[0] - leads[1]
 
 
 def step_us(timing: Timing) -> Estimate:

@@ -129,8 +129,8 @@ def test_every_study_says_what_it_is_and_what_it_takes():
 @pytest.mark.parametrize("name", FILES)
 def test_the_quick_scale_trains_less_of_the_same_cases(name):
     quick, full = ({case.name: case for case in study_of(FILES[name], s, device="cpu").settings} for s in SCALES)
-    assert quick.keys() <= full.keys()
-    for case in quick:
+    assert quick.keys() <= full.keys() | {"small"}  # what takes hours in full may have a small case of its own
+    for case in quick.keys() & full.keys():
         assert images_seen(quick[case]) <= images_seen(full[case])
         assert set(quick[case].models) <= set(full[case].models)
         assert quick[case].dataset == full[case].dataset

@@ -50,13 +50,18 @@ def _of_torchvision(name: str, weights: str, *, download: bool) -> Path:
         have = ", ".join([IMAGENET, *(one.name for one in members)])
         msg = f"torchvision:{name} has no weights {weights!r}; there are {have}, or a file"
         raise OptionError(msg)
-    path: Path = Path(torch.hub.get_dir()) / "checkpoints" / member.url.rpartition("/")[2]
+    return _of_url(f"torchvision:{name}", member.url, download=download)
+
+
+def _of_url(model: str, url: str, *, download: bool) -> Path:
+    """Return the file that torch.hub keeps of an address."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.is_file():
         if not download:
-            _missing(f"torchvision:{name}", path)
+            _missing(model, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         prefix = path.stem.rpartition("-")[2]  # the beginning of its SHA-256, by torch.hub's convention
-        _fetching(f"torchvision:{name}", lambda: torch.hub.download_url_to_file(member.url, str(path), prefix))
+        _fetching(model, lambda: torch.hub.download_url_to_file(url, str(path), prefix))
     return path
 
 
@@ -65,6 +70,8 @@ def _of_timm(name: str, weights: str, *, download: bool) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     config = timm.get_pretrained_cfg(name)
+    if weights == IMAGENET and config is not None and config.url and not config.hf_hub_id:  # older ones of timm
+        return _of_url(f"timm:{name}", config.url, download=download)
     if weights != IMAGENET or config is None or not config.hf_hub_id:
         msg = f"timm:{name} has no weights {weights!r} to be found by name; give imagenet where it has some, or a file"
         raise OptionError(msg)
