@@ -14,11 +14,13 @@ from archbench.search_space import parse_space
 from archbench.settings import divided, make_recipe, make_view
 from archbench.study_file import study_of, tables_of
 from archbench.study_schema import Settings, given
-from archbench.tuning import TRIALS, tune
+from archbench.tuning import TRIALS, plan_search, tune
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from archbench.comparison import Comparison
     from archbench.plan import Report
     from archbench.schema import Study
     from archbench.study_schema import StudyFile, TuneTable
@@ -35,6 +37,7 @@ def run_described(
     workers: int | None = None,
     report: Report = silent,
     protocol: Protocol | None = None,
+    on_compared: Callable[[Comparison], object] = lambda comparison: None,
 ) -> Reproduction:
     """Do all of a study file that is not done yet.
 
@@ -45,6 +48,7 @@ def run_described(
         workers: training processes at a time.
         report: is told of the progress.
         protocol: how long and how often steps are timed.
+        on_compared: is given the comparison before the search begins, so that it can be written whatever follows.
 
     Raises:
         InputError, DataError, ModelError, OutputError, StoreError: as `archbench.pipeline.run` and `tune`.
@@ -52,18 +56,29 @@ def run_described(
     """
     full = study_of(file, device="cpu")
     tuned, pretrained = tables_of(file, study.scale)
+    asked = {} if tuned is None else given(tuned)
+    trials, space = asked.get("trials", TRIALS), parse_space(asked["search"]) if asked.get("search") else None
+    if tuned is not None:  # a search that cannot be made is told before hours of training
+        plan_search(with_pretrained(_searched(tuned, study), pretrained, folder, dry=True), trials, space)
     study = with_pretrained(study, pretrained, folder, report)
     comparison = pipeline.run(study, folder, workers=workers, report=report, protocol=protocol)
+    on_compared(comparison)
     if tuned is None:
         return Reproduction(file, comparison, full)
     searched = with_pretrained(_searched(tuned, study), pretrained, folder, report)
-    asked = given(tuned)
-    space = parse_space(asked["search"]) if asked.get("search") else None
     tuning = tune(
-        searched, folder / TUNE_FOLDER, asked.get("trials", TRIALS), space,
+        searched, folder / TUNE_FOLDER, trials, space,
         workers=workers, report=report, protocol=protocol,
     )  # fmt: skip
     return Reproduction(file, comparison, full, tuning)
+
+
+def searches(file: StudyFile, study: Study) -> tuple[int, int]:
+    """Return how many trials a study file asks for, and of how many models."""
+    tuned, _ = tables_of(file, study.scale)
+    if tuned is None:
+        return 0, 0
+    return given(tuned).get("trials", TRIALS), len(_searched(tuned, study).models)
 
 
 def _searched(table: TuneTable, study: Study) -> Study:

@@ -152,7 +152,7 @@ def _is_ratio(metric: str) -> bool:
 
 def _half_unit(value: float) -> float:
     """Return half a unit of the last digit that a number is written with."""
-    if value.is_integer() and abs(value) > 1:  # 5 s is no 5.0 s; TOML's whole numbers come as floats
+    if float(value).is_integer() and abs(value) > 1:  # 5 s is no 5.0 s; TOML's whole numbers come as floats
         return 0.5
     exponent = Decimal(str(value)).as_tuple().exponent
     return 0.5 * 10.0**exponent if isinstance(exponent, int) else 0.0  # a number that is not finite has letters

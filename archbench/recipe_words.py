@@ -9,6 +9,8 @@ from archbench.study_schema import settings_of
 from archbench.units import shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from archbench.schema import Case, Study
@@ -36,6 +38,7 @@ def recipe_words(file: StudyFile, study: Study, full: Study) -> pd.DataFrame:
 
     set_by_file = settings_of(file)
     wholly = {case.name: _settings(case) for case in full.settings}
+    unstated = {case.name: set(case.assumed) for case in file.cases if case.name and case.assumed}
     rows, left = [], {}
     for name in _settings(study.settings[0]):
         values = {case.name: _settings(case)[name] for case in study.settings}
@@ -46,7 +49,8 @@ def recipe_words(file: StudyFile, study: Study, full: Study) -> pd.DataFrame:
             continue
         else:
             basis = ASSUMED if name in file.assumed else PUBLISHED if file.source else OWN
-        rows.append({"setting": name, "value": _by_case(name, values), "basis": basis})
+        ours = [case for case in values if name in unstated.get(case, ())]
+        rows.append({"setting": name, "value": _by_case(name, values, ours), "basis": basis})
     rest = ", ".join(f"{name} {_by_case(name, values)}" for name, values in left.items())
     return pd.DataFrame([*rows, {"setting": "all else", "value": rest, "basis": DEFAULT}])
 
@@ -59,11 +63,11 @@ def _settings(case: Case) -> dict[str, Any]:
     return settings
 
 
-def _by_case(name: str, values: dict[str, Any]) -> str:
-    """Return the value that most cases have, then the others with the cases that have them."""
+def _by_case(name: str, values: dict[str, Any], assumed: Sequence[str] = ()) -> str:
+    """Return the value that most cases have, then the others with the cases that have them, and which are assumed."""
     cases: dict[str, list[str]] = {}
     for case, value in values.items():
-        cases.setdefault(_shown(name, value), []).append(case)
+        cases.setdefault(_shown(name, value) + (" (assumed)" if case in assumed else ""), []).append(case)
     first, *others = sorted(cases, key=lambda text: -len(cases[text]))
     return "; ".join([first, *(f"{text} in {', '.join(cases[text])}" for text in others)])
 

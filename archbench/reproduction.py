@@ -12,6 +12,7 @@ from archbench.measures import COUNTED, Measures, is_share
 from archbench.published import Figure, figures
 from archbench.recipe_words import recipe_words
 from archbench.units import grouped, number
+from archbench.words import summary_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,7 +92,7 @@ class Reproduction:
                 "model": figure.model, **({"case": figure.case} if cases else {}),
                 **({"epoch": "" if figure.epoch is None else str(figure.epoch)} if epochs else {}),
                 "figure": figure.metric, "published": _word(figure.metric, figure.published),
-                "measured": _measured(figure),
+                "measured": _measured(figure), "expected": _expected(figure),
                 "difference": "" if figure.difference is None else _word(figure.metric, figure.difference, sign=True),
                 "verdict": figure.verdict + (f": {figure.reason}" if figure.reason else ""),
             }
@@ -144,6 +145,12 @@ class Reproduction:
         for warning in dict.fromkeys(text for record in records for text in record.cell.warnings):
             lines += ["", f"**Warning: {warning}.**"]
         lines += ["", "## Recipe", "", self.recipe().to_markdown(index=False, disable_numparse=True)]
+        if self.tuning:
+            lines += ["", "## Search", "", "Best trial of each model, on the validation split:", ""]
+            lines += [self.tuning.best_words().to_markdown(index=False, disable_numparse=True)]
+            lines += ["", "Trained anew with these settings, and tested once a seed:", ""]
+            words = summary_words(self.tuning.comparison.summary())
+            lines += [words.to_markdown(index=False, disable_numparse=True)]
         if self.findings:
             table = self.claims()
             lines += ["", "## Claims", "", table.to_markdown(index=False, disable_numparse=True)]
@@ -154,7 +161,8 @@ class Reproduction:
                 "",
                 (
                     "Measured: mean over seeds [95 % interval]. A figure agrees where one more run of ours is expected "
-                    "to give it (95 % prediction interval; of a single run, the binomial interval of two test sets)."
+                    "to give it (95 % prediction interval, `expected`; of a single run, the binomial interval of two "
+                    "test sets), a ratio where its interval holds it."
                 ),
             ]
         return "\n".join(lines) + "\n"
@@ -169,6 +177,14 @@ def _word(metric: str, value: float, *, sign: bool = False) -> str:
     if is_share(metric):
         return f"{100 * value:{plus}.2f} %"
     return f"{value:{plus}.4g}"
+
+
+def _expected(figure: Figure) -> str:
+    """Return where one more run is expected, where that is what decides."""
+    decides = figure.verdict in {"agrees", "differs"} and figure.metric not in COUNTED
+    if not decides or figure.low is None or figure.high is None:
+        return ""
+    return f"[{_word(figure.metric, figure.low)}, {_word(figure.metric, figure.high)}]"
 
 
 def _measured(figure: Figure) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from archbench.building import find_spec
 from archbench.errors import InputError
 from archbench.reference import parse_reference
+from archbench.schema import Recipe, fields
+from archbench.settings import make_recipe, whole
 from archbench.units import parse_count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from archbench.schema import Study
 
@@ -94,17 +97,76 @@ def _number(text: str) -> Any:
         return text
 
 
+def ends(values: Range | tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return what a search may come to at its ends: both of a range, or every value of a list."""
+    return (values.low, values.high) if isinstance(values, Range) else values
+
+
+def check_range(name: str, values: Range | tuple[Any, ...]) -> None:
+    """Check the ends of what is searched, where it is a setting of the recipe or the size.
+
+    Raises:
+        InputError: there is none, or one is not accepted.
+    """
+    if not ends(values):
+        msg = f"{name} has no value to try"
+        raise InputError(msg, "Give a range such as 1e-4:1e-1, or a list of values.")
+    for value in ends(values):
+        if name == SIZE:
+            whole(SIZE, value, 1, 10**12)
+        elif name in fields(Recipe()):
+            make_recipe(**{name: value})
+
+
+def check_names(model: str, names: Iterable[str]) -> None:
+    """Check that what is searched is a setting of the recipe, an option of the model, or its size.
+
+    Raises:
+        InputError: one is not, or the model has one size; the remedy holds what there is.
+    """
+    base, own = parse_reference(model)
+    spec = find_spec(base)
+    scalable = spec.scalable and own is None
+    known = [*(name for name in fields(Recipe()) if name != "seed"), *(spec.accepts or ()), *([SIZE] * scalable)]
+    for name in names:
+        if name == SIZE and not scalable:
+            msg = f"{model} has one size, which cannot be searched"
+            raise InputError(msg, f"Leave {SIZE} out of the search, or the budget out of the model.")
+        if name not in known and spec.accepts is not None:
+            near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
+            hint = f"Did you mean {' or '.join(near)}? " if near else ""
+            msg = f"{name} cannot be searched for {model}"
+            raise InputError(msg, f"{hint}There are {', '.join(known)}.")
+
+
 def default_space(model: str, study: Study) -> Space:
-    """Return what is searched where nothing is said: learning rate, regularisation, and the size where it is free."""
+    """Return what is searched where nothing is said: learning rate, regularisation, and the size where it is free.
+
+    Raises:
+        InputError: the model does not learn by gradient descent, so that none of these is of use.
+    """
     name, own = parse_reference(model)
     spec = find_spec(name)
     lr = study.recipe.lr
+    if not spec.by_gradient:
+        msg = f"{model} has neither a learning rate nor weight decay to search"
+        raise InputError(msg, f"Say what to search with --search; it takes {', '.join(spec.accepts or ())}.")
     space: Space = {"lr": Range(lr / 30, lr * 30), "weight_decay": Range(1e-6, 1e-2)}
     if "dropout" in (spec.accepts or ()) and "dropout" not in spec.preset:
         space["dropout"] = Range(0.0, 0.5)
     if spec.scalable and own is None and not study.budgets:
         space[SIZE] = Range(5_000, 500_000)
     return space
+
+
+def space_words(space: Space) -> str:
+    """Return a search space as it is written: `lr=0.0001:0.1, batch_size=32,64`."""
+    return "; ".join(
+        f"{name}={values.low:g}:{values.high:g}"
+        if isinstance(values, Range)
+        else f"{name}={','.join(map(str, values))}"
+        for name, values in space.items()
+    )
 
 
 def suggest(trial: Any, name: str, values: Range | tuple[Any, ...]) -> Any:

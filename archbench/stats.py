@@ -104,9 +104,16 @@ def proportion(share: float, n: int) -> Estimate | None:
     return Estimate(share, float(interval.low), float(interval.high), 1)
 
 
-def difference_of_proportions(share: float, baseline: float, n: int, baseline_n: int) -> Estimate | None:
-    """Return the difference of shares of `n` and of `baseline_n` images with Newcombe's interval (1998, method 10)."""
-    first, second = proportion(share, n), proportion(baseline, baseline_n)
+def difference_of_proportions(share: float, baseline: float, n: int, baseline_n: int | None = None) -> Estimate | None:
+    """Return the difference of shares of `n` and of `baseline_n` images, with Newcombe's interval (1998, method 10).
+
+    Args:
+        share: of `n` images.
+        baseline: a share of `baseline_n` images, by default of as many.
+        n: images.
+        baseline_n: images.
+    """
+    first, second = proportion(share, n), proportion(baseline, n if baseline_n is None else baseline_n)
     if first is None or second is None:
         return None
     assert first.low is not None and first.high is not None  # noqa: PT018, S101 - a share of images has an interval

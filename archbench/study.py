@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,8 @@ def make_study(
         for case in cases or [{}]
         for combination in _grid(factors or {})
     ]
-    names = [case.name for case in made]
-    for name in names:
-        if names.count(name) > 1:
+    for name, count in Counter(case.name for case in made).items():
+        if count > 1:
             msg = f"two cases are named {name!r}"
             raise InputError(msg, "Give each case a name of its own.")
     given = [model for case in [own, *cases] for model in case.get("models", ())]

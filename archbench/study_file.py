@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
 import tomllib
@@ -11,13 +12,14 @@ from functools import reduce
 from importlib import resources
 from operator import getitem
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
 from archbench.errors import ArchbenchError, InputError
 from archbench.study import RESULTS, make_study
-from archbench.study_check import StudyError, check_named, check_values
+from archbench.study_check import StudyError, check_values
+from archbench.study_names import check_named
 from archbench.study_schema import PretrainTable, ScaleTable, StudyFile, TuneTable, given
 
 if TYPE_CHECKING:
@@ -57,12 +59,12 @@ def read_study(path: Path) -> StudyFile:
         InputError: it cannot be read, is no TOML, or holds what is not accepted; line and key are named.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors write a mark first
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or error}"
+        msg = f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text in UTF-8'}"
         raise InputError(msg, "Name a study file (TOML).") from error
     try:
-        data = tomllib.loads(text)
+        data = _toml(text)
         study = _converted(data)
         check_values(data)
         _check(study)
@@ -74,6 +76,16 @@ def read_study(path: Path) -> StudyFile:
         msg = f"{path}, line {line_of(text, error.place)}, {key or 'the file'}: {error}"
         raise InputError(msg, error.remedy) from error
     return study
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        msg = "its tables or lists lie too deep in one another"
+        raise tomllib.TOMLDecodeError(msg) from error
+    except ValueError as error:  # a number with thousands of digits, beside what TOML itself does not allow
+        raise error if isinstance(error, tomllib.TOMLDecodeError) else tomllib.TOMLDecodeError(str(error)) from error
 
 
 def _converted(data: dict[str, Any]) -> StudyFile:
@@ -89,8 +101,29 @@ def _converted(data: dict[str, Any]) -> StudyFile:
             else:
                 place += (int(part) if part.isdigit() else part,)
         unknown = re.search(r"unknown field `(.+?)`", what)
-        place += (unknown[1],) if unknown else ()
-        raise StudyError(place, what, "`archbench studies --schema` prints what is accepted.") from error
+        if unknown is None:
+            raise StudyError(place, what, "`archbench studies --schema` prints what is accepted.") from error
+        known = _keys_at(place)
+        near = difflib.get_close_matches(unknown[1], known, n=2, cutoff=0.5)
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        msg = f"there is no key {unknown[1]!r}"
+        raise StudyError((*place, unknown[1]), msg, f"{hint}Accepted are {', '.join(known)}.") from error
+
+
+def _keys_at(place: Key) -> list[str]:
+    """Return the keys that a table at a place may have."""
+    kind: Any = StudyFile
+    for part in place:
+        if isinstance(part, str) and part in getattr(kind, "__struct_fields__", ()):
+            kind = _table_of(get_type_hints(kind)[part])
+    return list(getattr(kind, "__struct_fields__", ()))
+
+
+def _table_of(hint: Any) -> Any:
+    """Return the kind of table that a hint such as `list[CaseTable] | UnsetType` holds."""
+    if isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+        return hint
+    return next((found for inner in get_args(hint) if (found := _table_of(inner)) is not None), None)
 
 
 def _misfit(table: Mapping[str, Any], kind: Any) -> str:
@@ -150,7 +183,7 @@ def study_of(study: StudyFile, scale: str = "full", *, name: str = "", **place: 
     }  # fmt: skip
     own |= {key: value for key, value in given(table or ScaleTable()).items() if key not in NOT_OF_A_STUDY}
     own |= {key: value for key, value in place.items() if value is not None}
-    own["cases"] = [given(case) for case in own["cases"]]
+    own["cases"] = [{key: value for key, value in given(case).items() if key != "assumed"} for case in own["cases"]]
     made = make_study(baseline=study.baseline, plugins=study.plugins, keep_weights=study.keep_weights, **own)
     return replace(made, name=name, scale=scale)
 

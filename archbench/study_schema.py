@@ -5,28 +5,45 @@ These classes are the schema: the same that checks a file writes the JSON schema
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
+
+from archbench.schema import Recipe
+
+
+def _accepted(setting: str) -> dict[str, Any]:
+    """Return what editors offer for a setting of a recipe; the file's own check tells of other values."""
+    return {"enum": [value for value in get_args(get_type_hints(Recipe)[setting]) if isinstance(value, str)]}
+
+
+Whole = Annotated[int, Meta(extra_json_schema={"minimum": 1})]
+Positive = Annotated[float, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+NotNegative = Annotated[float, Meta(extra_json_schema={"minimum": 0})]
+Optimizer = Annotated[str, Meta(extra_json_schema=_accepted("optimizer"))]
+Schedule = Annotated[str, Meta(extra_json_schema=_accepted("schedule"))]
+Precision = Annotated[str, Meta(extra_json_schema=_accepted("precision"))]
+Scaling = Annotated[str, Meta(extra_json_schema=_accepted("scaling"))]
+PositionLoss = Annotated[str, Meta(extra_json_schema=_accepted("position_loss"))]
 
 
 class Settings(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Settings of recipe and view, as `archbench.settings` explains them."""
 
-    epochs: int | UnsetType = UNSET
-    batch_size: int | UnsetType = UNSET
-    lr: float | UnsetType = UNSET
-    optimizer: str | UnsetType = UNSET
-    momentum: float | UnsetType = UNSET
-    schedule: str | UnsetType = UNSET
-    lr_decay: float | UnsetType = UNSET
-    weight_decay: float | UnsetType = UNSET
-    l2: float | UnsetType = UNSET
-    label_smoothing: float | UnsetType = UNSET
+    epochs: Whole | UnsetType = UNSET
+    batch_size: Whole | UnsetType = UNSET
+    lr: Positive | UnsetType = UNSET
+    optimizer: Optimizer | UnsetType = UNSET
+    momentum: NotNegative | UnsetType = UNSET
+    schedule: Schedule | UnsetType = UNSET
+    lr_decay: Positive | UnsetType = UNSET
+    weight_decay: NotNegative | UnsetType = UNSET
+    l2: NotNegative | UnsetType = UNSET
+    label_smoothing: NotNegative | UnsetType = UNSET
     augment: str | list[str] | UnsetType = UNSET
-    precision: str | UnsetType = UNSET
-    scaling: str | UnsetType = UNSET
-    position_loss: str | UnsetType = UNSET
+    precision: Precision | UnsetType = UNSET
+    scaling: Scaling | UnsetType = UNSET
+    position_loss: PositionLoss | UnsetType = UNSET
     exclude: str | list[str] | UnsetType = UNSET
     split: str | list[int] | UnsetType = UNSET
     split_seed: int | UnsetType = UNSET
@@ -37,8 +54,13 @@ class Settings(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class CaseTable(Settings, forbid_unknown_fields=True, omit_defaults=True):
-    """One entry of `[[cases]]`: what it sets in place of the study's own."""
+    """One entry of `[[cases]]`: what it sets in place of the study's own.
 
+    Attributes:
+        assumed: those of its settings whose values the source does not state.
+    """
+
+    assumed: list[str] | UnsetType = UNSET
     name: str | UnsetType = UNSET
     models: list[str] | UnsetType = UNSET
     budgets: list[str | int] | UnsetType = UNSET
@@ -193,7 +215,8 @@ class StudyFile(Struct, forbid_unknown_fields=True):
 
 def settings_of(file: StudyFile) -> set[str]:
     """Return the names of the settings that a file sets, for all of its cases or for some, its scales left out."""
-    return set(file.factors) | {name for table in (file.settings, *file.cases) for name in given(table)}
+    tables = (file.settings, *file.cases)
+    return set(file.factors) | {name for table in tables for name in given(table)} & {*Settings.__struct_fields__}
 
 
 def given(table: Any) -> dict[str, Any]:

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from archbench.building import find_spec
-from archbench.errors import InputError, ModelError
+from archbench.errors import InputError, Interrupted, ModelError
 from archbench.files import write_file
 from archbench.plan import make_plan, silent
 from archbench.reference import parse_reference, with_options
 from archbench.schema import Case, Study, fields
-from archbench.search_space import SIZE, Range, Space, default_space, suggest
+from archbench.search_space import SIZE, Space, check_names, check_range, default_space, ends, suggest
 from archbench.settings import make_recipe, whole
+from archbench.units import number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.comparison import Comparison
-    from archbench.plan import Report
+    from archbench.plan import Plan, Report
     from archbench.schema import Record
     from archbench.timing import Protocol
 
 AT_A_TIME = 4  # trials proposed together, so that workers have something to do and their number changes nothing
 TRIALS = 20
+MOST_TRIALS = 10_000
 TUNED = "tuned"  # the case that the winners stand in
 
 
@@ -51,6 +53,12 @@ class Tuning:
 
     trials: tuple[Trial, ...]
     comparison: Comparison
+
+    @property
+    def lost(self) -> list[str]:
+        """The models of which no trial came to an end."""
+        best = self.best()
+        return [model for model in dict.fromkeys(trial.model for trial in self.trials) if model not in best]
 
     def best(self) -> dict[str, Trial]:
         """Return each model's best trial, the earlier of equals."""
@@ -134,17 +142,13 @@ def tune(
 
     Raises:
         InputError: Optuna is missing, or the study or the space cannot be searched.
-        ModelError: no trial of a model came to an end.
+        ModelError: no trial came to an end; a model of which none did has no place in the comparison.
     """
     from archbench import pipeline
 
     optuna = _optuna()
-    whole("trials", trials, 1, 10_000)
-    references = _references(study)
-    spaces = {reference: space or default_space(reference, study) for reference in references}
     tried = replace(study, seeds=(seed,), baseline=None, keep_weights=False)
-    # Whatever cannot be run is told before anything is: every value that is listed, and both ends of every range.
-    plan = make_plan(replace(tried, cases=tuple(_extremes(study, spaces))))
+    spaces, plan = plan_search(tried, trials, space)
     done: list[Trial] = []
     for reference, searched in spaces.items():
         search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
@@ -155,23 +159,43 @@ def tune(
             cases = {
                 name: _case(study, reference, settings, name) for name, settings in zip(names, proposed, strict=True)
             }
-            records = pipeline.train_trials(
-                replace(tried, cases=tuple(cases.values())), folder, workers=workers, report=report,
-                datasets=plan.datasets,
-            )  # fmt: skip
-            for number, (trial, settings, name) in enumerate(zip(asked, proposed, names, strict=True), start=first + 1):
-                outcome = _trial(reference, number, settings, records.get(name))
+            try:
+                records = pipeline.train_trials(
+                    replace(tried, cases=tuple(cases.values())), folder, workers=workers, report=report,
+                    datasets=plan.datasets,
+                )  # fmt: skip
+            except Interrupted as stopped:
+                msg = f"stopped after {len(done)} of {trials * len(spaces)} trials, which are kept in {folder}"
+                raise Interrupted(msg, stopped.remedy) from None
+            for place, (trial, settings, name) in enumerate(zip(asked, proposed, names, strict=True), start=first + 1):
+                outcome = _trial(reference, place, settings, records.get(name))
                 done.append(outcome)
                 search.tell(trial, 0.0 if outcome.accuracy is None else outcome.accuracy)
     best = Tuning(tuple(done), None).best()  # type: ignore[arg-type]
-    for reference in references:
-        if reference not in best:
-            msg = f"no trial of {reference} came to an end"
-            raise ModelError(msg, f"{folder / pipeline.LOG_NAME} holds what they said.")
-    winners = tuple(_case(study, reference, best[reference].settings, TUNED) for reference in references)
+    if not best:
+        diverged = sum(trial.status == "diverged" for trial in done)
+        msg = f"none of {number(len(done), 'trial')} came to an end, {diverged} of them diverged"
+        raise ModelError(msg, f"Search smaller learning rates; {folder / pipeline.LOG_NAME} holds what others said.")
+    winners = tuple(_case(study, reference, best[reference].settings, TUNED) for reference in best)
     final = replace(study, cases=winners, models=tuple(model for case in winners for model in case.models))
     comparison = pipeline.run(replace(final, baseline=None), folder, workers=workers, report=report, protocol=protocol)
     return Tuning(tuple(done), comparison)
+
+
+def plan_search(study: Study, trials: int, space: Space | None = None) -> tuple[dict[str, Space], Plan]:
+    """Return what is searched of each model, and a plan of every value at its ends: nothing is told only after hours.
+
+    Raises:
+        InputError, ModelError, DataError: the study or the space cannot be searched.
+    """
+    whole("trials", trials, 1, MOST_TRIALS)
+    references = _references(study)
+    spaces = {reference: space or default_space(reference, study) for reference in references}
+    for reference, searched in spaces.items():
+        check_names(reference, searched)
+        for name, values in searched.items():
+            check_range(name, values)
+    return spaces, make_plan(replace(study, cases=tuple(_extremes(study, spaces))))
 
 
 def _optuna() -> Any:
@@ -188,7 +212,7 @@ def _references(study: Study) -> list[str]:
     """Return the models to tune, each with its one budget."""
     if study.cases:
         msg = "a search has no factors of its own: it searches the settings of one case"
-        raise InputError(msg, "Leave the factors out, or search them.")
+        raise InputError(msg, "Give one value each, of --preprocess too.")
     if len(study.budgets) > 1:
         msg = "a search takes one budget"
         raise InputError(msg, "Give one, or write each model with its own: cnn@30k.")
@@ -201,19 +225,10 @@ def _references(study: Study) -> list[str]:
 
 
 def _extremes(study: Study, spaces: Mapping[str, Space]) -> Iterator[Case]:
-    """Yield the study's case with each end of each range and each value of each list.
-
-    Raises:
-        InputError: one that is not accepted, or the size of a model that has one.
-    """
+    """Yield the study's case with each end of each range and each value of each list."""
     for reference, space in spaces.items():
-        model, own = parse_reference(reference)
-        if SIZE in space and (own is not None or not find_spec(model).scalable):
-            msg = f"{reference} has one size, which cannot be searched"
-            raise InputError(msg, f"Leave {SIZE} out of the search, or the budget out of the model.")
         for name, values in space.items():
-            ends = (values.low, values.high) if isinstance(values, Range) else values
-            yield from (_case(study, reference, {name: value}, name) for value in ends)
+            yield from (_case(study, reference, {name: value}, name) for value in ends(values))
 
 
 def _case(study: Study, reference: str, settings: Mapping[str, Any], name: str) -> Case:

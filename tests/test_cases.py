@@ -176,7 +176,7 @@ def test_a_fault_of_one_case_is_told_before_any_is_run(tmp_path):
     for case, error in [
         ({"dataset": "mnist"}, DataError),
         ({"models": ["mpl"]}, InputError),
-        ({"limit": 3}, DataError),
+        ({"split": "5000/1/1"}, DataError),
     ]:
         with pytest.raises(error):
             quick(small(cases=[{"name": "good"}, {"name": "bad", **case}]), tmp_path / "out")

@@ -150,9 +150,17 @@ def test_what_diverged_says_what_the_claim_lets_it(says):
     claim = {"kind": "difference", "of": "a", "against": "b", "below": -0.2, "diverged": says}
     found = verdict_on([*lost, *runs("b")], **claim)
     assert (found.verdict, found.figures) == (says, "2 of 2 runs diverged")
-    # Where one run ended, it decides.
+    # Where one run ended, it decides nothing alone.
     left = [*lost, run("a", 2, 0.1), *runs("b", (0.9, 0.9, 0.9))]
-    assert verdict_on(left, **claim).verdict == "holds"
+    found = verdict_on(left, **claim)
+    assert found.verdict == ("holds" if says == "holds" else "not resolved")
+    assert "; 2 of 3 runs diverged; claimed below" in found.figures
+    assert verdict_on(left, **{**claim, "diverged": ""}).verdict == "not resolved"
+    assert (
+        verdict_on(left, **{**claim, "of": "b", "against": "a", "below": None, "above": 0.1}).verdict == found.verdict
+    )
+    # What it is set against may have diverged as well.
+    assert verdict_on([*lost, *runs("b")], **{**claim, "of": "b", "against": "a"}).verdict == says
     failed = [run("a", status="failed", error="why"), *runs("b")]
     assert verdict_on(failed, **claim).figures == "a: why"
 
@@ -184,11 +192,13 @@ def test_the_smallest_that_is_accurate_enough(bounds, expected, verdict):
 
 def test_the_smallest_is_named_with_what_makes_it_so():
     found = verdict_on(SIZES, "smallest", expected="small", least_accuracy=0.9)
-    assert found.figures == "the smallest is small with 50,000 parameters and 95.0 %"
+    assert found.figures == "the smallest of 3 models that were compared is small with 50,000 parameters and 95.0 %"
     found = verdict_on(SIZES, "smallest", expected="tiny", least_accuracy=0.999)
-    assert found == Finding("So it is.", "does not hold", "no model surely has at least 99.9 %")
+    assert found == Finding(
+        "So it is.", "does not hold", "none of 3 models that were compared surely has at least 99.9 %"
+    )
     found = verdict_on(SIZES, "smallest", expected="tiny", most_params=5000, least_accuracy=0.5)
-    assert found.figures == "no model surely has at most 5k parameters and at least 50 %"
+    assert found.figures == "none of 3 models that were compared surely has at most 5k parameters and at least 50 %"
 
 
 def test_a_smaller_one_in_doubt_leaves_it_open():
@@ -204,7 +214,17 @@ def test_a_smaller_one_in_doubt_leaves_it_open():
 
 def test_what_did_not_end_is_not_the_smallest():
     records = [*SIZES, *[run("broken", seed, params=20_000, status="diverged") for seed in range(2)]]
-    assert verdict_on(records, "smallest", expected="small", least_accuracy=0.9).verdict == "holds"
+    found = verdict_on(records, "smallest", expected="small", least_accuracy=0.9)
+    assert found.verdict == "not resolved"  # it might have been
+    assert "in doubt: broken with 20,000 parameters, which diverged" in found.figures
+    larger = [*SIZES, run("broken", params=60_000, status="diverged")]
+    assert verdict_on(larger, "smallest", expected="small", least_accuracy=0.9).verdict == "holds"
+    some = [*SIZES, *runs("unlucky", (0.95, 0.95), params=20_000), run("unlucky", 2, params=20_000, status="failed")]
+    found = verdict_on(some, "smallest", expected="small", least_accuracy=0.9)
+    assert found.verdict == "not resolved"
+    assert "and 95.0 %, 1 of 3 runs failed" in found.figures
+    missing = verdict_on(SIZES, "smallest", expected="huge", least_accuracy=0.9)
+    assert missing == Finding("So it is.", "not resolved", "huge: not run at this scale")
     assert verdict_on([], "smallest", expected="small", least_accuracy=0.9).verdict == "not resolved"
     assert verdict_on(SIZES, "smallest", expected="small", least_accuracy=0.9, case="x").verdict == "not resolved"
 
@@ -222,7 +242,7 @@ def test_sizes_of_one_family_are_told_apart():
     for expected, verdict in [("cnn@5k", "holds"), ("cnn @ 5000", "holds"), ("cnn@1k", "does not hold")]:
         found = verdict_on(records, "smallest", expected=expected, least_accuracy=0.9)
         assert found.verdict == verdict
-        assert found.figures.startswith("the smallest is cnn@5k with 5,000 parameters")
+        assert found.figures.startswith("the smallest of 2 models that were compared is cnn@5k with 5,000 parameters")
 
 
 # Crossovers.
@@ -272,7 +292,14 @@ def test_a_family_that_does_not_fall_behind():
     ahead = [*family("a", {10_000: 0.8, 1_000_000: 0.95}), *family("b", {10_000: 0.7, 1_000_000: 0.9})]
     found = crossover(ahead, above=50_000)
     assert found.verdict == "does not hold"
-    assert found.figures == "the family does not fall behind between the measured sizes"
+    assert found.figures == "the family leads at all measured sizes"
+    behind = [*family("a", {10_000: 0.6, 1_000_000: 0.7}), *family("b", {10_000: 0.7, 1_000_000: 0.9})]
+    assert crossover(behind, above=50_000).figures == "the family is behind at all measured sizes"
+    # At the larger size the two are a tenth of a deviation apart: they may well cross.
+    close = [*family("a", {10_000: 0.8, 1_000_000: 0.901}, 0.01), *family("b", {10_000: 0.7, 1_000_000: 0.9}, 0.01)]
+    found = crossover(close, above=50_000)
+    assert found.verdict == "not resolved"
+    assert found.figures.endswith("which so few runs leave in doubt")
 
 
 def test_sizes_that_were_not_measured_decide_nothing():

@@ -9,7 +9,7 @@ from test_schema import CELL, COST, ENVIRONMENT, RECORD, SIZED
 from test_stats import timing
 
 from archbench import stats
-from archbench.measures import Measures, is_share
+from archbench.measures import Measures, is_metric, is_share, metric_names
 from archbench.schema import Budget, Epoch, Metrics, Recipe, Training
 from archbench.study_schema import Place, Published
 
@@ -235,3 +235,33 @@ def test_nothing_was_run():
     assert measures.estimate(Place("cnn"), "epoch_seconds") is None
     assert measures.ratio(Place("a"), Place("b"), "train_us") is None
     assert measures.images(Place("cnn"), "test_accuracy") == 0
+
+
+def test_times_are_those_of_the_samples_not_one_a_seed():
+    steps = [100.0, 110.0, 90.0, 100.0, 120.0, 80.0]
+    measures = Measures.of([*runs("cnn", steps=steps), *runs("net", steps=[2 * step for step in steps])])
+    batch = measures.records[0].timings[0].batch_size
+    whole, each = (measures.estimate(Place("cnn"), name) for name in ("train_step_us", "train_us_per_sample"))
+    assert (whole.value, whole.low, whole.high, whole.n) == (100.0, 80.0, 120.0, 6)  # the extremes, of six
+    assert (each.value, each.high) == pytest.approx((100 / batch, 120 / batch))
+    assert measures.ratio(Place("net"), Place("cnn"), "train_us_per_sample").value == pytest.approx(2.0)
+    assert measures.estimate(Place("gone"), "train_us") is None
+
+
+def test_what_a_search_found_is_found_by_what_was_asked_for():
+    measures = Measures.of([*runs("mlp[dropout=0.2,norm=batch]", case="tuned"), *runs("mlp[dropout=0.2]", case="a")])
+    assert len(measures.at(Place("mlp", "tuned"))) == len(measures.at(Place("mlp[norm=batch]", "tuned"))) == 3
+    assert measures.at(Place("mlp[dropout=0.3]", "tuned")) == measures.at(Place("mlp", "a")) == []
+
+
+def test_runs_that_are_lost_are_counted():
+    records = [*runs("cnn"), run("cnn", 3, status="diverged"), run("cnn", 4, status="failed"), run("net", status="oom")]
+    measures = Measures.of(records)
+    assert measures.lost(Place("cnn")) == "2 of 5 runs diverged or failed"
+    assert measures.lost(Place("net")) == measures.lost(Place("gone")) == ""
+
+
+@pytest.mark.parametrize("name", metric_names())
+def test_every_metric_is_one(name):
+    assert is_metric(name)
+    assert not is_metric(f"{name}x")

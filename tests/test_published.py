@@ -10,14 +10,16 @@ from test_measures import run, runs
 
 from archbench.measures import Measures
 from archbench.published import figures
+from archbench.schema import Metrics
 from archbench.study_schema import Published, Scales, ScaleTable, StudyFile
 
 
-def verdict_on(values, records, scale="full", baseline="cnn", scales=None, **published):
+def verdict_on(values, records, scale="full", baseline="cnn", scales=None, assumed=(), **published):
     """Return the one figure of one published value."""
     if isinstance(values, tuple):
         values = dict([values])
     file = StudyFile("t", published=[Published(values, "a report", **{"model": "cnn", **published})])
+    file.assumed = list(assumed)
     if scales is not None:
         file.scales = scales
     (figure,) = figures(file, Measures.of(records), scale, baseline)
@@ -51,10 +53,10 @@ def test_a_figure_agrees_inside_the_prediction_interval():
     reach = scipy_stats.t.ppf(0.975, 2) * 0.026457513110645897 * math.sqrt(4 / 3)
     assert reach == pytest.approx(0.13145, abs=1e-4)
     figure = verdict_on(("test_accuracy", 0.9), runs(accuracies=accuracies))
-    assert (figure.low, figure.high) == pytest.approx((0.92 - reach, 0.92 + reach))
+    assert (figure.low, figure.high) == (pytest.approx(0.92 - reach), 1.0)  # a share has no more
     assert figure.measured.n == 3
     # The last digit of 0.7885 stands for 0.78845 to 0.78855; the interval begins at 0.78855.
-    for published, verdict in [(0.79, "agrees"), (0.7886, "agrees"), (0.7884, "differs"), (1.0516, "differs")]:
+    for published, verdict in [(0.79, "agrees"), (0.7886, "agrees"), (0.7884, "differs")]:
         assert verdict_on(("test_accuracy", published), runs(accuracies=accuracies)).verdict == verdict, published
 
 
@@ -71,7 +73,7 @@ def test_small_published_numbers_have_digits_too(published, half):
         record = run()
         test = dataclasses.replace(record.training.test, loss=loss)
         training = dataclasses.replace(record.training, test=test)
-        return [dataclasses.replace(r, training=training) for r in (record, run(seed=1))]
+        return [dataclasses.replace(r, training=training) for r in (record, run(seed=1), run(seed=2))]
 
     assert verdict_on(("test_loss", published), of(published + 0.9 * half)).verdict == "agrees"
     assert verdict_on(("test_loss", published), of(published + 1.1 * half)).verdict == "differs"
@@ -195,17 +197,26 @@ def test_what_no_run_has_says_so():
     assert verdict_on(("train_loss", 0.9), runs(), epoch=7).reason == "no train_loss at epoch 7"
 
 
-def test_runs_that_are_left_decide():
-    records = [run(status="diverged"), run(seed=1, accuracy=0.91), run(seed=2, accuracy=0.92)]
-    figure = verdict_on(("test_accuracy", 0.915), records)
-    assert (figure.verdict, figure.measured.n) == ("agrees", 2)
+def test_runs_that_are_left_decide_nothing():
+    records = [run(status="diverged"), *(run(seed=seed, accuracy=0.9 + seed / 100) for seed in (1, 2, 3))]
+    for published in (0.915, 0.1):
+        figure = verdict_on(("test_accuracy", published), records)
+        assert (figure.verdict, figure.reason) == ("not comparable", "1 of 4 runs diverged")
+        assert figure.measured.n == 3
+
+
+def test_two_runs_tell_that_a_figure_differs_not_that_it_agrees():
+    figure = verdict_on(("test_accuracy", 0.915), runs(accuracies=(0.91, 0.92)))
+    assert (figure.verdict, figure.reason) == ("not comparable", "2 runs are too few to say that it agrees")
+    assert verdict_on(("test_accuracy", 0.2), runs(accuracies=(0.91, 0.92))).verdict == "differs"
+    records = [run(status="diverged")]
     assert verdict_on(("params", 1000), records[:1]).verdict == "agrees"  # a count needs no training
 
 
 def test_figures_of_an_epoch():
-    records = [run(), run(seed=1)]  # train accuracy 0.2 and 0.21 in epoch 2
+    records = [run(), run(seed=1), run(seed=2)]  # train accuracy 0.2, 0.21 and 0.22 in epoch 2
     figure = verdict_on(("train_accuracy", 0.2), records, epoch=2)
-    assert (figure.measured.value, figure.epoch) == (pytest.approx(0.205), 2)
+    assert (figure.measured.value, figure.epoch) == (pytest.approx(0.21), 2)
     assert figure.verdict == "agrees"
 
 
@@ -213,3 +224,19 @@ def test_the_model_may_be_left_out_where_the_case_has_one():
     figure = verdict_on({"params": 1000}, runs("net", case="a"), model="", case="a")
     assert (figure.model, figure.case, figure.verdict) == ("net", "a", "agrees")
     assert verdict_on({"params": 1000}, [], model="", case="a").model == ""
+
+
+def test_whole_seconds_are_no_tenths():
+    # 5 stands for 4.5 to 5.5 and 5.0 for 4.95 to 5.05; TOML's whole numbers come as floats, so 5 is taken as 5.
+    equal = [
+        dataclasses.replace(r, training=dataclasses.replace(r.training, test=Metrics(5.4, 0.5, 0.5))) for r in runs()
+    ]
+    assert verdict_on(("test_loss", 5.0), equal).verdict == "agrees"
+    assert verdict_on(("test_loss", 5.3), equal).verdict == "differs"
+
+
+def test_what_depends_on_a_batch_size_that_is_not_published_is_not_comparable():
+    for metric, value in (("test_accuracy", 0.91), ("train_seconds_ratio", 1.0)):
+        figure = verdict_on((metric, value), runs(), assumed=["batch_size"])
+        assert (figure.verdict, figure.reason) == ("not comparable", "its batch size is not published")
+    assert verdict_on(("params", 1000), runs(), assumed=["batch_size"]).verdict == "agrees"

@@ -75,12 +75,22 @@ def test_verdicts_are_counted(tmp_path):
 
 def test_figures_as_people_read_them(tmp_path):
     lines = reproduction(tmp_path).published_words()
-    assert list(lines.columns) == ["model", "epoch", "figure", "published", "measured", "difference", "verdict"]
+    assert list(lines.columns) == [
+        "model",
+        "epoch",
+        "figure",
+        "published",
+        "measured",
+        "expected",
+        "difference",
+        "verdict",
+    ]
     assert lines["epoch"].tolist() == ["", "", "", "", "", "2", ""]
     assert lines["published"].tolist() == ["1,000", "89.00 %", "3.5", "20,400", "1.50x", "0.5", "50.00 %"]
     assert lines["measured"].tolist() == [
         "1,000", "91.00 % [88.52 %, 93.48 %]", "2", "20,040", "1.50x", "0.5", "",
     ]  # fmt: skip
+    assert lines["expected"].tolist() == ["", "[86.03 %, 95.97 %]", "", "", "[1.50x, 1.50x]", "[0.5, 0.5]", ""]
     assert lines["difference"].tolist() == ["+0", "+2.00 %", "-1.5", "-360", "+0.00x", "+0", ""]
     assert lines["verdict"][2] == "not comparable: other hardware: times are compared as ratios"
     assert lines["verdict"][6] == "not measured: diverged"
@@ -91,7 +101,7 @@ def test_cases_have_a_column_where_there_are_any(tmp_path):
     lines = reproduction(tmp_path, file, runs(case="a")).published_words()
     assert lines.to_dict("records") == [
         {"model": "cnn", "case": "a", "figure": "params", "published": "1,000", "measured": "1,000",
-         "difference": "+0", "verdict": "agrees"},
+         "expected": "", "difference": "+0", "verdict": "agrees"},
     ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from archbench.measures import is_share
 from archbench.reference import parse_reference
 from archbench.study_file import read_study, shipped, study_of
 from archbench.training import train
+from archbench.tuning import TUNED
 
 SHARED = Path(__file__).parents[2] / "shared" / "published" / "published.csv"
 FILES = {name: read_study(file) for name, file in shipped().items()}
@@ -158,6 +159,8 @@ def test_a_place_has_a_metric_once(name):
 def test_published_counts_are_those_of_the_networks(name):
     cases = {case.name: case for case in study_of(FILES[name], "full", device="cpu").settings}
     for published in FILES[name].published:
+        if published.case == TUNED:
+            continue  # what a search finds has no count before it
         case = cases[published.case]
         found = None
         for metric in published.values.keys() & {"params", "params_keras", "trainable_params", "frozen_params"}:

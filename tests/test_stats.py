@@ -240,10 +240,34 @@ def test_a_lead_that_is_lost_twice_is_lost_the_first_time():
 
 
 def test_a_crossing_of_single_runs_or_in_doubt_has_no_interval():
-    family, rival = {1e3: [0.8], 1e5: [0.8, 0.8]}, {1e3: [0.7, 0.7], 1e5: [0.9, 0.9]}
+    family, rival = {1e3: [0.8], 1e5: [0.8]}, {1e3: [0.7, 0.7], 1e5: [0.9, 0.9]}
     assert stats.crossover(family, rival) == stats.Estimate(pytest.approx(1e4), None, None, 1)
     # At the larger size the two are a tenth of a deviation apart: many resamples do not cross.
     close = {1e3: [0.8] * 3, 1e5: [0.75, 0.80, 0.85]}
     near = stats.crossover(close, {1e3: [0.7] * 3, 1e5: [0.76, 0.81, 0.86]})
     assert near.value > 1e3
     assert (near.low, near.high, near.n) == (None, None, 3)
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_a_crossing_of_few_runs_covers_the_truth_as_often_as_it_says(runs, monkeypatch):
+    monkeypatch.setattr(stats, "RESAMPLES", 200)
+    generator = np.random.default_rng(0)
+    family, rival = {1e4: 0.60, 1e5: 0.64, 1e6: 0.66}, {1e4: 0.55, 1e5: 0.65, 1e6: 0.70}
+    truth = 10 ** (4 + 5 / 6)  # the lead goes from 0.05 to -0.01 over a decade
+
+    def drawn(curve):
+        return {x: list(y + 0.004 * generator.standard_normal(runs)) for x, y in curve.items()}
+
+    found = [stats.crossover(drawn(family), drawn(rival)) for _ in range(300)]
+    intervals = [estimate for estimate in found if estimate is not None and estimate.low is not None]
+    assert len(intervals) > 250
+    covered = sum(estimate.contains(truth) for estimate in intervals) / len(intervals)
+    assert 0.92 < covered <= 0.99
+
+
+def test_shares_of_different_numbers_of_images_have_each_its_own_interval():
+    wide, narrow = (stats.difference_of_proportions(0.9, 0.8, n, 10_000) for n in (50, 10_000))
+    assert wide.high - wide.low > 5 * (narrow.high - narrow.low)
+    turned = stats.difference_of_proportions(0.8, 0.9, 10_000, 50)
+    assert (turned.low, turned.high) == (pytest.approx(-wide.high), pytest.approx(-wide.low))

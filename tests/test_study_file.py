@@ -143,11 +143,11 @@ epochs = 1
     ("text", "where", "what"),
     [
         # what the schema does not know
-        ("modles = 3\n", "line 4, modles", "unknown field"),
-        ("\n# a comment\n[settings]\n\nlearning = 1\n", "line 8, settings.learning", "unknown field"),
-        ("[[cases]]\n[[cases]]\nname = 'b'\nlearning = 1\n", "line 7, cases[1].learning", "unknown field"),
-        ("[scales.slow]\n", "line 4, scales.slow", "unknown field"),
-        ("[scales.quick]\nbaseline = 'cnn'\n", "line 5, scales.quick.baseline", "unknown field"),
+        ("modles = 3\n", "line 4, modles", "there is no key 'modles'"),
+        ("\n# a comment\n[settings]\n\nlearning = 1\n", "line 8, settings.learning", "no key 'learning'"),
+        ("[[cases]]\n[[cases]]\nname = 'b'\nlearning = 1\n", "line 7, cases[1].learning", "no key 'learning'"),
+        ("[scales.slow]\n", "line 4, scales.slow", "no key 'slow'"),
+        ("[scales.quick]\nbaseline = 'cnn'\n", "line 5, scales.quick.baseline", "no key 'baseline'"),
         # types
         ('seeds = "3"\n', "line 4, seeds", "Expected `int | array`, got `str`"),
         ("keep_weights = 1\n", "line 4, keep_weights", "Expected `bool`"),
@@ -173,6 +173,13 @@ epochs = 1
         ("[scales.quick.tune]\nlr = 0.0\n", "line 5, scales.quick.tune.lr", "0.0 is not accepted"),
         ("[tune]\nmodels = ['mpl']\n", "line 5, tune.models[0]", "unknown model 'mpl'"),
         ("[tune]\n[tune.search]\nlr = '1:0'\n", "line 6, tune.search.lr", "no range"),
+        ("[tune]\n[tune.search]\nlr = '-1:0.1'\n", "line 6, tune.search.lr", "-1 is not accepted"),
+        ("[tune]\n[tune.search]\noptimizer = ['adm']\n", "line 6, tune.search.optimizer", "'adm' is no optimizer"),
+        ("[tune]\n[tune.search]\nlr = []\n", "line 6, tune.search.lr", "no value to try"),
+        ("[tune]\ntrials = 0\n", "line 5, tune.trials", "0 is not accepted"),
+        ("[[cases]]\nmodels = []\n", "line 5, cases[0].models", "no model is named"),
+        ("[[cases]]\nmodels = ['cnn', 'cnn']\n", "line 5, cases[0].models[1]", "named twice"),
+        ("[factors]\nname = ['a', 'b']\n", "line 5, factors.name", "no setting"),
         ("[pretrain]\nepochs = 0\n", "line 5, pretrain.epochs", "0 is not accepted"),
         # factors
         ("[factors]\nlearning = [1]\n", "line 5, factors.learning", "'learning' is no setting"),
@@ -188,8 +195,8 @@ epochs = 1
         ("seeds = []\n", "line 4, seeds", "no seeds"),
         ("baseline = 'resnet18'\n", "line 4, baseline", "not among the compared"),
         # the study as a whole
-        ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'\n", "line 1, the file", "two cases are named 'a'"),
-        ("[scales.quick]\nfactors = { lr = [1.0, 1.0] }\n", "line 4, scales.quick", "two cases are named 'lr=1.0'"),
+        ("[[cases]]\nname = 'a'\n[[cases]]\nname = 'a'\n", "line 6, cases[1]", "two cases are named 'a'"),
+        ("[scales.quick]\nfactors = { lr = [1.0, 1.0] }\n", "line 5, scales.quick.factors.lr[1]", "lr takes 1.0 twice"),
     ],
 )
 def test_what_is_refused_is_named_by_line_and_key(text, where, what):
@@ -219,7 +226,11 @@ def test_models_and_budgets_too(head, where, what):
 
 
 FIGURE = "[[published]]\nvalues = { test_accuracy = 0.9 }\nsource = 'x'\n"  # lines 4 to 6
+SMALLEST = "[[claims]]\ntext = 'x'\nkind = 'smallest'\nexpected = 'cnn'\n"  # lines 4 to 7
 CLAIM = "[[claims]]\ntext = 'x'\nkind = 'value'\nabove = 0.5\n"  # lines 4 to 7
+
+
+OF_CNN = CLAIM + "of = { model = 'cnn' }\n"  # lines 4 to 8
 
 
 @pytest.mark.parametrize(
@@ -245,11 +256,40 @@ CLAIM = "[[claims]]\ntext = 'x'\nkind = 'value'\nabove = 0.5\n"  # lines 4 to 7
             "line 11, claims[0].rival[1]",
             "x is not compared",
         ),
-        (CLAIM.replace("value", "smallest"), "line 4, claims[0].expected", "needs expected"),
-        (CLAIM.replace("value", "smallest") + "expected = 'cnn'\n", "line 4, claims[0]", "needs a bound"),
+        (SMALLEST.replace("expected = 'cnn'\n", ""), "line 4, claims[0].expected", "needs expected"),
+        # metrics, epochs and bounds
+        (OF_CNN + "metric = 'test_acuracy'\n", "line 9, claims[0].metric", "no metric 'test_acuracy'"),
+        (OF_CNN + "metric = 'status'\n", "line 9, claims[0].metric", "no metric 'status'"),
+        (OF_CNN.replace("'cnn'", "'cnn', epoch = 2"), "line 4, claims[0].metric", "test_accuracy of epoch 2"),
+        (OF_CNN.replace("0.5", "50"), "line 7, claims[0].above", "50 is not accepted"),
+        (OF_CNN.replace("0.5", "nan"), "line 7, claims[0].above", "nan is not accepted"),
+        (OF_CNN + "below = 0.4\n", "line 7, claims[0].above", "nothing is above 0.5 and below 0.4"),
+        (OF_CNN + "against = { model = 'mlp' }\n", "line 9, claims[0].against", "has no use for against"),
         (
-            CLAIM.replace("value", "smallest") + "most_params = 9\nexpected = 'x'\n",
-            "line 9, claims[0].expected",
+            OF_CNN.replace("value", "difference") + "against = { model = 'cnn' }\n",
+            "line 9, claims[0].against",
+            "compared with itself",
+        ),
+        (
+            OF_CNN.replace("value", "difference") + "against = { model = 'mlp' }\nmetric = 'train_us'\n",
+            "line 6, claims[0].kind",
+            "compared as a ratio",
+        ),
+        (FIGURE.replace("0.9", "98.2") + "model = 'cnn'\n", "line 5, published[0].values.test_accuracy", "98.2"),
+        (FIGURE.replace("0.9", "nan") + "model = 'cnn'\n", "line 5, published[0].values.test_accuracy", "nan"),
+        (
+            FIGURE.replace("test_accuracy = 0.9", "params = -3") + "model = 'cnn'\n",
+            "line 5, published[0].values.params",
+            "-3",
+        ),
+        (FIGURE.replace(" test_accuracy = 0.9 ", "") + "model = 'cnn'\n", "line 5, published[0].values", "no figure"),
+        (FIGURE + "model = 'cnn'\nepoch = 9\n", "line 5, published[0].values.test_accuracy", "of epoch 9"),
+        (SMALLEST, "line 4, claims[0]", "needs a bound"),
+        (SMALLEST + "above = 0.5\n", "line 8, claims[0].above", "has no use for above"),
+        (SMALLEST + "least_accuracy = 80\n", "line 8, claims[0].least_accuracy", "80 is not accepted"),
+        (
+            SMALLEST.replace("cnn", "x") + "most_params = 9\n",
+            "line 7, claims[0].expected",
             "x is not compared",
         ),
     ],
@@ -428,3 +468,21 @@ def test_no_case_takes_the_name_of_what_a_search_finds(tmp_path):
     file.write_text('title = "t"\nmodels = ["mlp"]\n[[cases]]\nname = "tuned"\n[tune]\ntrials = 1\n')
     with pytest.raises(InputError, match=r"line 5, tune: a case is named 'tuned'"):
         read_study(file)
+
+
+def test_the_mark_that_some_editors_write_first_is_passed_over():
+    Path("marked.toml").write_text("title = 't'\nmodels = ['cnn']\n", encoding="utf-8-sig")
+    assert read_study(Path("marked.toml")).title == "t"
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 5000 + "]" * 5000, "x = " + "9" * 5000])
+def test_what_no_study_holds_is_no_fault_of_archbench(text):
+    Path("odd.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"odd\.toml is no TOML"):
+        read_study(Path("odd.toml"))
+
+
+def test_keys_are_suggested():
+    assert "Did you mean models or" in refused("modles = 3\n")[1]
+    assert "Did you mean epochs?" in refused("[settings]\nepoch = 3\n")[1]
+    assert "Did you mean lr_decay" in refused("[[cases]]\nlr_deca = 3\n")[1]

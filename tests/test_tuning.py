@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,13 @@ from torch import nn
 import archbench
 import zoo
 from archbench import pipeline
+from archbench.comparison import Comparison
 from archbench.data import load_dataset
 from archbench.errors import InputError, ModelError
 from archbench.execute import WEIGHTS_FOLDER, weights_file
+from archbench.schema import Study
 from archbench.search_figure import best_so_far, search_figure
-from archbench.search_space import Range, default_space, parse_search, parse_space, suggest
+from archbench.search_space import Range, check_names, default_space, parse_search, parse_space, space_words, suggest
 from archbench.store import Store
 from archbench.study import make_study
 from archbench.tuning import Trial, Tuning, tune
@@ -162,7 +165,7 @@ def test_trials_that_diverge_are_survived(tmp_path):
     assert tuning.best()["mlp@3k"].settings == {"lr": 0.05}
     assert tuning.comparison.complete
     assert {column: tuning.frame()[column].isna().sum() for column in ("trial", "status")} == {"trial": 0, "status": 0}
-    with pytest.raises(ModelError, match="no trial of mlp@3k came to an end") as caught:
+    with pytest.raises(ModelError, match="none of 2 trials came to an end, 2 of them diverged") as caught:
         search(study, tmp_path / "lost", trials=2, space={"lr": (1e30,)})
     assert "workers.log" in caught.value.remedy
 
@@ -182,7 +185,7 @@ def test_a_model_that_fails_ends_the_search_with_its_log(tmp_path, monkeypatch):
         return Broken()
 
     zoo.register_model(tuned_broken)
-    with pytest.raises(ModelError, match="no trial of tuned_broken came to an end"):
+    with pytest.raises(ModelError, match="none of 2 trials came to an end, 0 of them diverged"):
         search(small(["tuned_broken"], seeds=1), tmp_path, trials=2)
     assert "no forward" in (tmp_path / "workers.log").read_text()
 
@@ -228,13 +231,13 @@ def test_it_can_be_called_from_python(tmp_path, monkeypatch):
         ({}, 0, SPACE, "trials: 0 is not accepted"),
         ({"budgets": ["3k", "9k"], "models": ["mlp"]}, 2, SPACE, "a search takes one budget"),
         ({"factors": {"lr": [0.1, 0.2]}}, 2, SPACE, "no factors of its own"),
-        ({}, 2, {"speed": (1, 2)}, "no model here takes speed=1"),
-        ({"models": ["mlp", "linear_svm"]}, 2, {"dropout": (0.1,)}, "no model here takes dropout=0.1: linear_svm"),
+        ({}, 2, {"speed": (1, 2)}, "speed cannot be searched for mlp@3k"),
+        ({"models": ["mlp", "linear_svm"]}, 2, {"dropout": (0.1,)}, "dropout cannot be searched for linear_svm"),
         ({"models": ["linear_svm"]}, 2, {"params": Range(10, 20)}, "linear_svm has one size, which cannot be searched"),
         ({}, 2, {"params": Range(10, 20)}, "mlp@3k has one size, which cannot be searched"),
         ({}, 2, {"lr": Range(-1.0, 1.0)}, "learning rate: -1.0 is not accepted"),
         ({}, 2, {"optimizer": ("adam", "lion")}, "'lion' is no optimizer"),
-        ({}, 2, {"preprocess": ("gray",)}, "no model here takes preprocess"),
+        ({}, 2, {"preprocess": ("gray",)}, "preprocess cannot be searched for mlp@3k"),
         ({"models": ["mlp"]}, 2, {"activation": ("relu", "bump")}, "bump"),
         ({"models": ["mpl"]}, 2, SPACE, "unknown model 'mpl'"),
     ],
@@ -343,7 +346,9 @@ def test_what_is_searched_by_default():
     assert set(default_space("mlp", small(["mlp"], budgets=["3k"]))) == {"lr", "weight_decay", "dropout"}
     assert set(default_space("mlp@3k", study)) == {"lr", "weight_decay", "dropout"}
     assert set(default_space("mlp[dropout=0.1]@3k", study)) == {"lr", "weight_decay"}
-    assert set(default_space("linear_svm", study)) == {"lr", "weight_decay"}
+    with pytest.raises(InputError, match="knn has neither a learning rate nor weight decay") as caught:
+        default_space("knn", study)
+    assert "--search; it takes" in caught.value.remedy
 
 
 # --- what is shown
@@ -358,7 +363,7 @@ def trial(model, number, accuracy, **settings):
 ACCURACIES = [None, 0.0, 0.5, None, 0.5, 0.25, 0.75]
 TRIALS = Tuning(
     (*(trial("a$_$", number, accuracy) for number, accuracy in enumerate(ACCURACIES, start=1)), trial("b", 1, 0.1)),
-    comparison=None,
+    Comparison(Study(()), (), Path()),
 )
 
 
@@ -367,7 +372,15 @@ def test_the_best_so_far_is_a_running_maximum(tuned):
     assert frame["best_so_far"].astype(object).where(frame["best_so_far"].notna(), None).tolist() == [
         None, 0.0, 0.5, 0.5, 0.5, 0.5, 0.75, 0.1
     ]  # fmt: skip
-    assert list(frame.columns) == ["model", "trial", "validation_accuracy", "best_so_far", "status", "lr"]
+    assert list(frame.columns) == [
+        "model",
+        "trial",
+        "validation_accuracy",
+        "best_so_far",
+        "status",
+        "lr",
+        "warnings",
+    ]
     real = tuned[0].frame()
     for _, group in real.groupby("model"):
         assert group["best_so_far"].tolist() == np.maximum.accumulate(group["validation_accuracy"]).tolist()
@@ -410,3 +423,39 @@ def test_its_files_are_written(tuned, tmp_path):
     assert stored["validation_accuracy"].tolist() == [trial.accuracy for trial in tuning.trials]
     assert stored["lr"].tolist() == [trial.settings["lr"] for trial in tuning.trials]
     assert files[1].stat().st_size > 1000
+
+
+def test_a_model_that_is_lost_does_not_take_the_others_with_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+
+    class Broken(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(64, 10)
+
+        def forward(self, x):
+            raise ValueError("no forward")
+
+    def lost_model(*, num_classes):
+        return Broken()
+
+    zoo.register_model(lost_model)
+    tuning = search(small(["lost_model", "mlp@3k"], seeds=1), tmp_path, trials=2)
+    assert tuning.lost == ["lost_model"]
+    assert [record.cell.model for record in tuning.comparison.records] == ["mlp"]
+    assert len(tuning.frame()) == 4
+
+
+def test_what_can_be_searched_is_said_with_near_names():
+    with pytest.raises(InputError, match="lrr cannot be searched for mlp") as caught:
+        check_names("mlp", ["lrr"])
+    assert "Did you mean lr" in caught.value.remedy
+    check_names("mlp", ["lr", "dropout", "params"])
+    with pytest.raises(InputError, match="mlp@3k has one size"):
+        check_names("mlp@3k", ["params"])
+
+
+def test_a_space_is_written_as_it_is_read():
+    texts = ["lr=0.0001:0.1", "batch_size=32,64"]
+    assert space_words(parse_search(texts)) == "; ".join(texts)
+    assert parse_search(space_words(parse_search(texts)).split("; ")) == parse_search(texts)

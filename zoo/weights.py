@@ -70,7 +70,9 @@ def _of_timm(name: str, weights: str, *, download: bool) -> Path:
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
     config = timm.get_pretrained_cfg(name)
-    if weights == IMAGENET and config is not None and config.url and not config.hf_hub_id:  # older ones of timm
+    if (
+        weights == IMAGENET and config is not None and isinstance(config.url, str) and not config.hf_hub_id
+    ):  # older ones
         return _of_url(f"timm:{name}", config.url, download=download)
     if weights != IMAGENET or config is None or not config.hf_hub_id:
         msg = f"timm:{name} has no weights {weights!r} to be found by name; give imagenet where it has some, or a file"

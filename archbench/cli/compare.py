@@ -12,8 +12,11 @@ from archbench.cli.sharing import TRAINING, sharing
 from archbench.cli.show import Display, err, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from archbench.comparison import Comparison
     from archbench.schema import Study
+    from archbench.tuning import Tuning
 
 
 @sharing(*TRAINING)
@@ -171,16 +174,31 @@ def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
     out.print(f"{len(runs) - done} of {len(runs)} runs to do in {folder}")
 
 
-def finished(*comparisons: Comparison, may_diverge: bool = False) -> None:
-    """Name every run that is not done; with one of them the command fails, unless divergence is a result."""
+def print_search(tuning: Tuning) -> None:
+    """Print what was found, and what it comes to on the test split."""
+    from archbench.words import summary_words
+
+    print_table(tuning.best_words(), "Best trial of each model, on the validation split")
+    out.print()
+    print_table(summary_words(tuning.comparison.summary()), "Trained anew with these settings, and tested once a seed")
+    out.print()
+
+
+def finished(comparison: Comparison, *, may_diverge: bool = False, lost: Sequence[str] = ()) -> None:
+    """Name every run that is not done; with one of them the command fails, unless divergence is a result.
+
+    Models of which a search found nothing are named, too, and fail the command.
+    """
     from archbench.errors import ModelError
     from archbench.plan import label
     from archbench.schema import SETTLED
 
-    for record in (record for comparison in comparisons for record in comparison.records):
+    for model in lost:
+        err.print(f"failed: no trial of {model} came to an end")
+    for record in comparison.records:
         if record.status != "done":
             name = label(record.cell.model, record.cell.budget, record.cell.case)
             err.print(f"{record.status}: {name} seed {record.cell.recipe.seed}: {record.error}")
     accepted = SETTLED if may_diverge else {"done"}
-    if any(record.status not in accepted for comparison in comparisons for record in comparison.records):
+    if lost or any(record.status not in accepted for record in comparison.records):
         raise typer.Exit(ModelError.exit_code)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli import options as o
-from archbench.cli.compare import dry_run_of, finished, print_comparison, written
+from archbench.cli.compare import dry_run_of, finished, print_comparison, print_search, written
 from archbench.cli.sharing import machine, sharing, source
 from archbench.cli.show import Display, json_rows, out, print_json, print_table
 
@@ -95,6 +95,11 @@ def studies(as_json: o.AsJson = False, schema: Schema = False, debug: o.Debug = 
         return
     shown = ("study", "dataset", "figures", "claims", "title")
     print_table(pd.DataFrame([{column: str(row[column]) for column in shown} for row in rows]))
+    for row in rows:
+        out.print(f"\n{row['study']}")
+        for scale in ("quick", "full"):
+            if row[scale] is not None:
+                out.print(f"  {scale}: {row[scale]}")
     out.print("\nRun one with `archbench reproduce STUDY [--scale quick|full] [--data-root DIR]`.")
 
 
@@ -111,20 +116,28 @@ def _do(
     **place: Any,
 ) -> None:
     """Do all of a study file at a scale; `place` is what it leaves to the machine."""
-    from archbench.described import run_described
+    from archbench.described import run_described, searches
     from archbench.pretraining import with_pretrained
     from archbench.study_file import folder_of, study_of, tables_of
+    from archbench.units import number
 
     study = study_of(described, scale, name=name, **place)
     folder = out_folder or folder_of(study)
     if dry_run:
         _, pretrained = tables_of(described, study.scale)
         dry_run_of(with_pretrained(study, pretrained, folder, dry=True), folder, as_json=as_json)
+        trials, models = searches(described, study)
+        if trials and not as_json:
+            out.print(f"then a search: {number(trials, 'trial')} of {number(models, 'model')}")
         return
+    files: list[Path] = []
     with Display(quiet=quiet) as display:
-        reproduction = run_described(described, study, folder, workers=workers, report=display)
+        reproduction = run_described(
+            described, study, folder, workers=workers, report=display,
+            on_compared=lambda compared: files.extend(written(compared)),
+        )  # fmt: skip
     comparison = reproduction.comparison
-    files = written(comparison) + reproduction.write()
+    files += reproduction.write()
     if as_json:
         print_json({
             "name": study.name, "scale": study.scale, "folder": str(folder), "files": [str(file) for file in files],
@@ -132,15 +145,16 @@ def _do(
             "published": json_rows(reproduction.published()),
             "claims": json_rows(reproduction.claims()),
             "trials": json_rows(reproduction.tuning.frame()) if reproduction.tuning else [],
+            "tuned": json_rows(reproduction.tuning.comparison.summary()) if reproduction.tuning else [],
         })  # fmt: skip
     else:
         _print(reproduction)
         if reproduction.tuning:
-            print_table(reproduction.tuning.best_words(), "Best trial of each model, on the validation split")
-            out.print()
+            print_search(reproduction.tuning)
         print_comparison(comparison, files)
-    searched = [reproduction.tuning.comparison] if reproduction.tuning else []
-    finished(comparison, *searched, may_diverge=True)
+    if reproduction.tuning:
+        finished(reproduction.tuning.comparison, may_diverge=True, lost=reproduction.tuning.lost)
+    finished(comparison, may_diverge=True)
 
 
 def _print(reproduction: Reproduction) -> None:

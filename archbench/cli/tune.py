@@ -31,6 +31,7 @@ def tune(
     imports: o.Imports = None,
     workers: o.Workers = None,
     seeds: o.Seeds = "3",
+    dry_run: o.DryRun = False,
     *,
     name: str | None,
     out_folder: Path | None,
@@ -42,20 +43,34 @@ def tune(
 
     What wins is trained over --seeds and tested once. The same command again runs nothing.
     """
-    from archbench.search_space import parse_search
+    import pandas as pd
+
+    from archbench.search_space import parse_search, space_words
     from archbench.study import make_study, results_folder
+    from archbench.tuning import plan_search
     from archbench.tuning import tune as run
-    from archbench.units import parse_counts
+    from archbench.units import number, parse_counts
 
     folder = results_folder(settings["dataset"], name, out_folder)
     if name is None and out_folder is None:
         folder = folder.with_name(f"tune-{folder.name}")
     targets = () if budgets is None else parse_counts(budgets)
     study = make_study(models, targets, seeds=seeds, plugins=o.import_plugins(imports), **settings)
+    space = parse_search(search or []) or None
+    if dry_run:
+        spaces, _ = plan_search(study, trials, space)
+        if as_json:
+            print_json(
+                [{"model": model, "trials": trials, "search": space_words(one)} for model, one in spaces.items()]
+            )
+        else:
+            rows = [(model, str(trials), space_words(one)) for model, one in spaces.items()]
+            print_table(pd.DataFrame(rows, columns=["model", "trials", "search"]))
+            then = f"then {number(len(study.seeds), 'seed')} of each model"
+            out.print(f"{number(trials * len(rows), 'trial')}, {then}, in {folder}")
+        return
     with Display(quiet=quiet) as display:
-        tuning = run(
-            study, folder, trials, parse_search(search or []) or None, workers=workers, seed=search_seed, report=display
-        )
+        tuning = run(study, folder, trials, space, workers=workers, seed=search_seed, report=display)
     files = written(tuning.comparison) + tuning.write(folder)
     frame = tuning.frame()
     if as_json:
@@ -67,4 +82,4 @@ def tune(
         print_table(tuning.best_words(), f"Best of {trials} trials each, on the validation split")
         out.print()
         print_comparison(tuning.comparison, files)
-    finished(tuning.comparison)
+    finished(tuning.comparison, lost=tuning.lost)
