@@ -17,7 +17,7 @@ plots: $(READY)
 	$(BIN)/archbench plot results
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 bench: $(READY)
 	$(BIN)/python tests/bench/sizing.py

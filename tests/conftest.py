@@ -18,6 +18,8 @@ from archbench.timing import Protocol
 settings.register_profile("archbench", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("archbench")
 
+torch.set_num_threads(1)  # several test processes share the cores
+
 QUICK = Protocol(rounds=8, min_rounds=1, block_us=1, warmup_blocks=0)
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -202,7 +202,7 @@ def test_data_of_the_running_script_is_trained_on_in_this_process(tmp_path, monk
     monkeypatch.setattr(data, "_SOURCES", dict(data.sources()))
 
     def scripted(request):
-        return stripes
+        return data.Parts(stripes.images, stripes.labels, stripes.classes, stripes.source)
 
     scripted.__module__ = "__main__"
     data.register_dataset("scripted", summary="made here")(scripted)

@@ -483,6 +483,6 @@ def test_what_no_study_holds_is_no_fault_of_archbench(text):
 
 
 def test_keys_are_suggested():
-    assert "Did you mean models or" in refused("modles = 3\n")[1]
-    assert "Did you mean epochs?" in refused("[settings]\nepoch = 3\n")[1]
+    assert "Did you mean models" in refused("modles = 3\n")[1]
+    assert "Did you mean epochs" in refused("[settings]\nepoch = 3\n")[1]
     assert "Did you mean lr_decay" in refused("[[cases]]\nlr_deca = 3\n")[1]
