@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 from archbench.cost.layers import totals_of
-from archbench.units import grouped, ratio, shape, short
+from archbench.units import grouped, ratio, seconds, shape, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from archbench.catalog import ListedDataset, ListedModel
     from archbench.cost.layers import Layer, Totals
+    from archbench.cost.published import PublishedCount
+    from archbench.cost.reconcile import Reconciliation
     from archbench.schema import Cost, SizedModel
 
 
@@ -124,6 +126,52 @@ def datasets_words(rows: Sequence[ListedDataset]) -> pd.DataFrame:
     ])  # fmt: skip
 
 
+def reconciled_words(found: Sequence[Reconciliation]) -> pd.DataFrame:
+    """Return each counter's figure as ours and the named parts that lead to it, a row a part."""
+    import pandas as pd
+
+    rows = []
+    for one in found:
+        unit = "MACs" if one.count.unit == "macs" else "FLOPs"
+        rows.append((f"{one.count.counter} {one.count.version}".strip(), "ours", grouped(one.macs)))
+        rows += [("", name, f"{'+' if amount > 0 else ''}{amount:,}") for name, amount in one.parts.items()]
+        if one.residual:
+            rows.append(("", "UNEXPLAINED", f"{one.residual:+,}"))
+        rows.append(("", f"its {unit}", grouped(one.count.value or 0)))
+    return pd.DataFrame(rows, columns=["counter", "part", "figure"])
+
+
+def counters_words(cost: Cost) -> pd.DataFrame:
+    """Return what each counter says of itself: version, unit, figure, share of the operations it knows, seconds."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "counter": count.counter, "version": count.version, "unit": "MACs" if count.unit == "macs" else "FLOPs",
+            "figure": "failed" if count.value is None else grouped(count.value),
+            "knows": "" if count.coverage is None else f"{count.coverage:.0%} of operations",
+            "took": seconds(count.seconds),
+        }
+        for count in cost.counters
+    ])  # fmt: skip
+
+
+def published_words(rows: Sequence[PublishedCount]) -> pd.DataFrame:
+    """Return our counts beside torchvision's as people read them."""
+    import pandas as pd
+
+    return pd.DataFrame([
+        {
+            "model": row.model, "weights": row.weights, "input": shape((3, row.side, row.side)),
+            "params, published": grouped(row.params), "params, ours": grouped(row.our_params),
+            "difference": f"{row.our_params - row.params:+,}", "GMACs, published": f"{row.gmacs:.3f}",
+            "MACs, ours": grouped(row.our_macs),
+            "difference, GMACs": f"{round(row.our_macs / 1e9, 3) - row.gmacs:+.3f}",
+        }
+        for row in rows
+    ])  # fmt: skip
+
+
 def cost_words(sized: Sequence[SizedModel], costs: Sequence[Cost]) -> pd.DataFrame:
     """Return what models cost as people read it: a row a model, each counter's own figure in its own unit."""
     import pandas as pd
@@ -137,6 +185,7 @@ def cost_words(sized: Sequence[SizedModel], costs: Sequence[Cost]) -> pd.DataFra
             "Keras total": grouped(cost.params_keras),
             "buffers": grouped(cost.buffers),
             "MACs": "" if cost.macs is None else grouped(cost.macs),
+            "train MACs": "" if cost.train_macs is None else grouped(cost.train_macs),
             "activations": grouped(cost.activations),
             **{
                 f"{count.counter} ({'MACs' if count.unit == 'macs' else 'FLOPs'})": "failed"

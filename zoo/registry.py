@@ -244,12 +244,16 @@ def create_model(
 
 
 @contextmanager
-def skeletons() -> Iterator[None]:
-    """Within: modules are built on the meta device and not initialised, so that only their shapes cost time."""
+def skeletons(device: str = "meta") -> Iterator[None]:
+    """Within: modules are built on the meta device and not initialised, so that only their shapes cost time.
+
+    Args:
+        device: `cpu` for models that compute with numbers while they are built, such as torchvision's RegNets.
+    """
     initialisers = [n for n in dir(nn.init) if n.endswith("_") and not n.startswith("_")]
     with (
         mock.patch.multiple(nn.init, **dict.fromkeys(initialisers, _untouched)),  # type: ignore[call-overload]
-        torch.device("meta"),
+        torch.device(device),
         torch.no_grad(),
     ):
         yield

@@ -1,8 +1,9 @@
 """SizedModel -> Cost: parameters, multiply-accumulates, activations, and what each independent counter says.
 
-A counter is one function in one file of this package, registered under its name. It gets a network in eval mode and one
-example, and returns its figure and the operations that it met and does not know; how long it took, its version and its
-failures are noted here.
+`macs` has one definition, that of `archbench.cost.trace`. A counter is one function in one file of this package,
+registered under its name. It gets a network in eval mode and one example, and returns its own figure by its own
+convention, in parts, and which operations it knows; how long it took, its version and its failures are noted here, and
+`archbench.cost.reconcile` explains how far it is from ours.
 """
 
 from __future__ import annotations
@@ -17,22 +18,39 @@ from typing import TYPE_CHECKING, Literal
 
 from archbench.budget import build_model
 from archbench.cost.layers import layer_table
+from archbench.cost.trace import counted, trace
 from archbench.errors import reason
 from archbench.schema import Cost, Count
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from torch import Tensor, nn
 
+    from archbench.cost.trace import Operation
     from archbench.schema import SizedModel
 
-    CounterFunction = Callable[[nn.Module, Tensor], tuple[int, tuple[str, ...]]]
+    CounterFunction = Callable[[nn.Module, Tensor], "Counted"]
+
+PRODUCTS = "products"  # the part of a counter's figure that are multiply-accumulates
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a counter found.
+
+    Attributes:
+        parts: its figure by what was counted: `products` for multiply-accumulates, and what else it adds to them.
+        knows: whether it counts an operation, if only as nothing.
+    """
+
+    parts: Mapping[str, int]
+    knows: Callable[[Operation], bool] = lambda operation: True
 
 
 @dataclass(frozen=True)
 class Counter:
-    """A way of counting: `count(net, example)` gives (figure, unknown operations), in `unit`."""
+    """A way of counting: `count(net, example)` gives what it found, in `unit`."""
 
     name: str
     unit: Literal["macs", "flops"]
@@ -60,7 +78,13 @@ def register_counter(
 
 def counters() -> Mapping[str, Counter]:
     """Return every counter by name, the built-in ones first."""
-    from archbench.cost import fvcore_counter, ptflops_counter, torch_counter  # noqa: F401 - importing registers
+    from archbench.cost import (  # noqa: F401 - importing registers
+        closed_form,
+        fvcore_counter,
+        ptflops_aten_counter,
+        ptflops_counter,
+        torch_counter,
+    )
 
     return dict(_COUNTERS)
 
@@ -76,18 +100,21 @@ def measure_cost(sized: SizedModel) -> Cost:
     net = build_model(sized).eval()
     example = torch.zeros(1, *sized.input_shape)
     layers = layer_table(sized)
-    figures = tuple(_run(counter, net, example) for counter in counters().values())
-    by_torch = next(figure for figure in figures if figure.counter == "torch")
-    # A layer without a closed form in a net where torch saw no product either computes outside of torch.
-    unseen = not by_torch.value and any(layer.macs is None for layer in layers)
+    with _slow_attention():
+        operations = trace(net, example)
+    # A layer that computes outside of torch, in a net where torch saw no product.
+    unseen = not counted(operations) and any(layer.macs is None for layer in layers)
+    tensors = [*net.parameters(), *net.buffers()]
     return Cost(
         params=sum(p.numel() for p in net.parameters()),
         trainable_params=sum(p.numel() for p in net.parameters() if p.requires_grad),
         buffers=sum(b.numel() for b in net.buffers() if b.is_floating_point()),
-        macs=None if by_torch.value is None or unseen else by_torch.value // 2,
+        macs=None if unseen else counted(operations),
         activations=sum(layer.activations for layer in layers),
-        counters=figures,
+        counters=tuple(_run(counter, net, example, operations) for counter in counters().values()),
         statistics=sum(layer.statistics for layer in layers),
+        train_macs=None if unseen else sum(operation.macs + operation.backward_macs for operation in operations),
+        size_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
     )
 
 
@@ -104,21 +131,28 @@ def _slow_attention() -> Iterator[None]:
         mha.set_fastpath_enabled(before)
 
 
-def _run(counter: Counter, net: nn.Module, example: Tensor) -> Count:
+def _run(counter: Counter, net: nn.Module, example: Tensor, operations: Sequence[Operation]) -> Count:
     try:
         version = importlib.metadata.version(counter.package)
     except importlib.metadata.PackageNotFoundError:
         version = ""
     start = time.perf_counter()
-    value: int | None = None
-    unknown: tuple[str, ...] = ()
-    error: str | None = None
     try:
         # A counter patches and traces what it is given; the copy keeps that from the others. What it has to say of
         # itself goes into the record, not onto the user's screen.
         with warnings.catch_warnings(), _slow_attention():
             warnings.simplefilter("ignore")
-            value, unknown = counter.count(copy.deepcopy(net), example)
+            found = counter.count(copy.deepcopy(net), example)
+            unknown = [operation for operation in operations if not found.knows(operation)]
     except Exception as problem:  # noqa: BLE001 - a counter that fails on a model is a figure that is missing
-        error = reason(problem)
-    return Count(counter.name, version, counter.unit, value, unknown, time.perf_counter() - start, error)
+        return Count(counter.name, version, counter.unit, None, (), time.perf_counter() - start, reason(problem))
+    missed: dict[str, int] = {}
+    for operation in unknown:
+        if operation.macs:
+            missed[operation.name] = missed.get(operation.name, 0) + operation.macs
+    return Count(
+        counter.name, version, counter.unit, sum(found.parts.values()),
+        tuple(sorted({operation.name for operation in unknown})), time.perf_counter() - start,
+        parts=dict(found.parts), missed=missed,
+        coverage=1 - len(unknown) / len(operations) if operations else None,
+    )  # fmt: skip

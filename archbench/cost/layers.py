@@ -56,12 +56,12 @@ def layer_table(sized: SizedModel) -> list[Layer]:
 
     try:
         with zoo.skeletons():
-            return _run(build_model(sized), torch.empty(1, *sized.input_shape))
+            return run_layers(build_model(sized), torch.empty(1, *sized.input_shape))
     except (Exception, SystemExit):  # noqa: BLE001 - a net that the meta device refuses runs for real, and speaks for itself there
         net = build_model(sized)
     try:
         with torch.no_grad():
-            return _run(net, torch.zeros(1, *sized.input_shape))
+            return run_layers(net, torch.zeros(1, *sized.input_shape))
     except (Exception, SystemExit) as error:
         msg = f"{sized.model} does not run on {shape(sized.input_shape)}: {reason(error)}"
         raise ModelError(msg, "Give the input it was made for with --input.") from error
@@ -95,7 +95,7 @@ def totals_of(layers: Sequence[Layer]) -> Totals:
     )
 
 
-def _run(net: nn.Module, example: Tensor) -> list[Layer]:
+def run_layers(net: nn.Module, example: Tensor) -> list[Layer]:
     """Run a network once in eval mode and return what its layers were seen to do."""
     layers: list[Layer] = []
     seen: set[int] = set()
@@ -158,8 +158,18 @@ def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tupl
         return output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups, True
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features, True
+    if isinstance(module, nn.MultiheadAttention):
+        return _of_attention(module, *inputs[:3]), False
     if hasattr(module, "macs"):
         return int(module.macs(*inputs)), False  # type: ignore[operator]
-    if getattr(module, "learns_by_fit", False):  # it computes outside of torch
-        return None, False
-    return (0 if next(module.children(), None) is None else None), False
+    plain = next(module.children(), None) is None and not getattr(module, "learns_by_fit", False)
+    return (0 if plain else None), False  # what learns by fit computes outside of torch
+
+
+def _of_attention(module: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor) -> int:
+    """Return the products of attention: three projections in, scores, their mixture, one projection out."""
+    width, axis = module.embed_dim, 1 if module.batch_first and query.ndim == 3 else 0
+    batch = query.shape[1 - axis] if query.ndim == 3 else 1
+    queries, keys = query.shape[axis], key.shape[axis]
+    projected = width * (queries * width + keys * key.shape[-1] + keys * value.shape[-1] + queries * width)
+    return int(batch * (projected + 2 * queries * keys * width))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -58,6 +58,9 @@ class Count:
         uncounted: operations that it met and does not know.
         seconds: the time it took.
         error: why it failed.
+        parts: what the value consists of, by what was counted: `products`, `batch norm`, `bias`, ...
+        missed: multiply-accumulates that it does not see, by operation.
+        coverage: the share of the executed operations that it knows.
     """
 
     counter: str
@@ -67,6 +70,9 @@ class Count:
     uncounted: tuple[str, ...] = ()
     seconds: float = 0.0
     error: str | None = None
+    parts: dict[str, int] = field(default_factory=dict)
+    missed: dict[str, int] = field(default_factory=dict)
+    coverage: float | None = None
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,13 @@ class Cost:
         params: all parameters.
         trainable_params: those that take a gradient.
         buffers: floating-point values in buffers.
-        macs: multiply-accumulates of convolutions and linear layers, by torch's counter.
-        activations: output values of those layers.
+        macs: multiply-accumulates of convolutions, matrix products and attention: see `archbench.cost.trace`.
+        activations: output values of convolutions and linear layers.
         counters: every counter's own figure.
         statistics: running means and variances of batch norms, which are buffers.
+        train_macs: those of a forward and a backward pass: the gradients of weights that are trained and of inputs that
+            something trained stands before.
+        size_bytes: of all parameters and buffers.
     """
 
     params: int
@@ -90,6 +99,8 @@ class Cost:
     activations: int
     counters: tuple[Count, ...] = ()
     statistics: int = 0
+    train_macs: int | None = None
+    size_bytes: int | None = None
 
     @property
     def params_keras(self) -> int:
