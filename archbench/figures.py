@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
+from archbench.reference import shown
 from archbench.units import compact
 
 if TYPE_CHECKING:
@@ -280,6 +281,7 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None
 
 
 def _short(name: str) -> str:
+    name = shown(name)
     return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
 
 

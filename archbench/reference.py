@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import zoo
@@ -142,3 +143,8 @@ def parse_head(text: str) -> str | tuple[int, ...]:
         msg = f"{text!r} is no head"
         raise InputError(msg, "Give a name, such as gap, or the units of dense layers: 1024,512,256.")
     return tuple(int(part) for part in parts)
+
+
+def shown(model: str) -> str:
+    """Return a model's name as tables and legends show it: of a file of weights the name alone, without its folder."""
+    return re.sub(r"weights='[^']*/([^'/]+)'", r"weights=\1", model)

@@ -11,6 +11,7 @@ from archbench.files import write_file
 from archbench.measures import COUNTED, Measures, is_share
 from archbench.published import Figure, figures
 from archbench.recipe_words import recipe_words
+from archbench.reference import shown
 from archbench.units import grouped, number
 from archbench.words import summary_words
 
@@ -89,7 +90,7 @@ class Reproduction:
         epochs = any(figure.epoch for figure in self.figures)
         return pd.DataFrame([
             {
-                "model": figure.model, **({"case": figure.case} if cases else {}),
+                "model": shown(figure.model), **({"case": figure.case} if cases else {}),
                 **({"epoch": "" if figure.epoch is None else str(figure.epoch)} if epochs else {}),
                 "figure": figure.metric, "published": _word(figure.metric, figure.published),
                 "measured": _measured(figure), "expected": _expected(figure),

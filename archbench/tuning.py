@@ -13,7 +13,7 @@ from archbench.building import find_spec
 from archbench.errors import InputError, Interrupted, ModelError
 from archbench.files import write_file
 from archbench.plan import make_plan, silent
-from archbench.reference import parse_reference, with_options
+from archbench.reference import parse_reference, shown, with_options
 from archbench.schema import Case, Study, fields
 from archbench.search_space import SIZE, Space, check_names, check_range, default_space, ends, suggest
 from archbench.settings import make_recipe, whole
@@ -91,7 +91,8 @@ class Tuning:
 
         return pd.DataFrame([
             {
-                "model": model, "trial": str(trial.number), "validation, %": f"{100 * (trial.accuracy or 0):.1f}",
+                "model": shown(model), "trial": str(trial.number),
+                "validation, %": f"{100 * (trial.accuracy or 0):.1f}",
                 "settings": ", ".join(
                     f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
                     for name, value in trial.settings.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
+from archbench.reference import shown
 from archbench.schema import Budget
 from archbench.tables import DEVICES, MODES, name_of
 from archbench.units import compact, either, grouped, micros, number, options, percent, ratio, short, with_interval
@@ -106,7 +107,8 @@ def plan_words(cells: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     named = any(case for _, case, _ in groups)
     return pd.DataFrame([
         {
-            "model": model, **({"case": case} if named else {}), "budget": "" if budget is None else compact(budget),
+            "model": shown(model), **({"case": case} if named else {}),
+            "budget": "" if budget is None else compact(budget),
             "params": "" if group[0]["params"] is None else grouped(group[0]["params"]),
             "off": percent(group[0]["rel_error"]),
             "runs": str(len(group)), "done": str(sum(cell["done"] for cell in group)),
@@ -170,7 +172,7 @@ def _points_words(row: Mapping[str, Any]) -> str:
 
 def _named(row: Mapping[str, Any], table: pd.DataFrame) -> dict[str, str]:
     """Return the model, and its case where a table has several."""
-    return {"model": row["model"]} | ({"case": row["case"]} if table["case"].any() else {})
+    return {"model": shown(row["model"])} | ({"case": row["case"]} if table["case"].any() else {})
 
 
 def _budget_words(row: Mapping[str, Any]) -> str:

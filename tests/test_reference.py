@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from archbench.errors import InputError
-from archbench.reference import canonical, heads_on, parse_head, parse_reference, with_options
+from archbench.reference import canonical, heads_on, parse_head, parse_reference, shown, with_options
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,9 @@ def test_heads_are_read(text, head):
 def test_units_that_are_none_are_refused(text):
     with pytest.raises(InputError, match="is no head"):
         parse_head(text)
+
+
+def test_weights_are_shown_by_their_file_alone():
+    assert shown("net[freeze=backbone,weights='results/a b/made-1.pt']") == "net[freeze=backbone,weights=made-1.pt]"
+    for plain in ("cnn[activation=sigmoid]", "net[weights=imagenet]", "net[weights='made.pt']"):
+        assert shown(plain) == plain
