@@ -281,8 +281,10 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None
 
 
 def _short(name: str) -> str:
+    """Return a name that fits, cut in its middle: a case stands at its end."""
     name = shown(name)
-    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
+    half = LONGEST_LABEL // 2
+    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - half - 1]}…{name[-half:]}"
 
 
 def _spread(wanted: Sequence[float], bottom: float, top: float) -> list[float]:
