@@ -802,3 +802,22 @@ def test_mnists_files_under_another_name_are_refused(mnist, monkeypatch):
     file.write_bytes(file.read_bytes()[:-1] + b"\x01")
     with pytest.raises(DataError, match=f"{NAMES[0]} is damaged or another file"):
         load_dataset("mnist", root)
+
+
+def test_many_files_are_decoded_once_and_again_when_one_changes(tmp_path, monkeypatch):
+    monkeypatch.setattr("archbench.data.folder.MANY", 10)
+    monkeypatch.setenv("ARCHBENCH_CACHE", str(tmp_path / "cache"))
+    fill(tmp_path / "set", ["train", "test"])
+    first = load_dataset(f"folder:{tmp_path / 'set'}")
+    (kept,) = (tmp_path / "cache" / "folder").iterdir()
+    with monkeypatch.context() as undecodable:
+        undecodable.setattr("archbench.data.folder._open", None)
+        assert load_dataset(f"folder:{tmp_path / 'set'}").sha256 == first.sha256
+    image = tmp_path / "set" / "train" / "bee" / "03.png"
+    Image.fromarray(np.full((9, 12), 77, "uint8")).save(image)
+    changed = load_dataset(f"folder:{tmp_path / 'set'}")
+    assert changed.sha256 != first.sha256
+    image.write_bytes(image.read_bytes()[:20])
+    with pytest.raises(DataError, match=r"03\.png cannot be read as an image"):
+        load_dataset(f"folder:{tmp_path / 'set'}")
+    assert kept.is_file()

@@ -51,7 +51,7 @@ def check_cache() -> Path:
     return folder
 
 
-def cached(kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
+def cached(kind: str, key: str, make: Callable[[], Arrays], *, keep: bool = True) -> Arrays:
     """Return the arrays that `make` gives, made at most once for a key.
 
     A file that is damaged (each array has a checksum) is made again; a cache that cannot be written is done without.
@@ -60,8 +60,12 @@ def cached(kind: str, key: str, make: Callable[[], Arrays]) -> Arrays:
         kind: the folder inside the cache.
         key: all that the arrays follow from, in any words.
         make: makes them; they hold no objects.
+        keep: whether they are worth keeping; where not, they are made each time.
     """
     import numpy as np
+
+    if not keep:
+        return make()
 
     file = cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     try:

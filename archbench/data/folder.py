@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archbench.data import Parts, Request, register_dataset
-from archbench.data.preprocess import apply_steps
+from archbench.data.cache import cached
+from archbench.data.preprocess import VERSION, apply_steps, steps_text
 from archbench.errors import DataError, reason
 from archbench.units import number
 
@@ -28,6 +29,8 @@ LAYOUT = (
 )
 LARGE = 160 * 160  # pixels; below, threads are slower than one: most of the time is Python's, not the decoder's
 MOST_SIZES = 5  # in a message
+MANY = 5000  # files that are worth keeping as one array: decoding them takes seconds, in every process anew
+CACHED_AS = f"1-{VERSION}"  # the first number is raised when files are decoded to something else
 CHUNK = 64  # images a task of a thread
 
 
@@ -168,7 +171,7 @@ def _list(folders: Mapping[str, Path], classes: Sequence[str], layout: str) -> t
                 msg = f"{folder / name} holds no image{_others(entries)}"
                 raise DataError(msg, layout)
             files += [(file, label) for file in images]
-            passed += [entry for entry in entries if entry not in images]
+            passed += [entry for entry in entries if entry.suffix.lower() not in SUFFIXES]
         if not files:
             msg = f"{folder} holds no images{_others([e for child in inside.values() for e in _entries(child)])}"
             raise DataError(msg, layout)
@@ -194,6 +197,28 @@ def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: s
     import torch
 
     paths = [file for listed in files.values() for file, _ in listed]
+    made = cached("folder", _state(paths, steps), lambda: _stacked(paths, steps), keep=len(paths) >= MANY)
+    parts = torch.from_numpy(made["images"]).split([len(listed) for listed in files.values()])
+    labels = {part: torch.tensor([label for _, label in listed]) for part, listed in files.items()}
+    applied = tuple(steps[: int(made["applied"])])
+    return Parts(dict(zip(files, parts, strict=True)), labels, tuple(classes), source, applied=applied)
+
+
+def _state(paths: Sequence[Path], steps: Sequence[str]) -> str:
+    """Return what tells that files are as they were: their names, sizes and times of change."""
+    state = [(str(path.absolute()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths]
+    return repr((CACHED_AS, steps_text(steps), state))
+
+
+def _stacked(paths: Sequence[Path], steps: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return all images as uint8 `images` (N, C, H, W), and how many steps were `applied` to bring them to one size.
+
+    Raises:
+        DataError: an image cannot be read, or there are several sizes and no step brings them to one.
+    """
+    import numpy as np
+    import torch
+
     opened = _open_all(paths)
     gray = all(image.ndim == 2 for image in opened)
     sizes: dict[tuple[int, ...], list[int]] = {}
@@ -207,9 +232,7 @@ def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: s
             stacked = made.new_empty((len(opened), *made.shape[1:]))
         stacked[places] = made
     assert stacked is not None  # noqa: S101 - every part holds images
-    parts = stacked.split([len(listed) for listed in files.values()])
-    labels = {part: torch.tensor([label for _, label in listed]) for part, listed in files.items()}
-    return Parts(dict(zip(files, parts, strict=True)), labels, tuple(classes), source, applied=tuple(first))
+    return {"images": stacked.numpy(), "applied": np.array(len(first))}
 
 
 def _sizing(
