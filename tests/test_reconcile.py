@@ -125,6 +125,30 @@ def test_attention_that_torch_runs_in_one_piece_is_missed_by_torchs_own_counter(
     assert missed == -2 * attention
 
 
+def test_recurrent_layers_are_reconciled_and_parameters_may_change_as_a_net_runs(own_registry):
+    class Recurs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm, self.out = nn.LSTM(8, 6, num_layers=2, bidirectional=True, batch_first=True), nn.Linear(12, 3)
+
+        def forward(self, x):
+            return self.out(self.lstm(x[:, 0])[0][:, -1])
+
+    class Changes(nn.Linear):
+        def forward(self, x):
+            self.bias.mul_(1.0)
+            return super().forward(x.flatten(1))
+
+    zoo.register_model("recurs")(Recurs)
+    zoo.register_model("changes")(lambda: Changes(64, 3))
+    counted, found = by_counter(size_model("recurs", None, (1, 8, 8), 3))
+    assert counted.macs == 8 * 4 * 6 * 2 * ((8 + 6) + (12 + 6)) + 36
+    assert {name: one.residual for name, one in found.items()} == dict.fromkeys(found, 0)
+    counted, found = by_counter(size_model("changes", None, (1, 8, 8), 3))
+    assert (counted.macs, counted.train_macs) == (192, None)
+    assert {name: one.residual for name, one in found.items()} == dict.fromkeys(found, 0)
+
+
 def test_what_cannot_be_explained_is_shown_and_fails_the_command(own_registry, monkeypatch, capsys):
     @register_counter("odd", unit="macs", package="torch")
     def count(net, example):

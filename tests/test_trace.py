@@ -126,3 +126,23 @@ def test_a_network_is_left_as_it_was():
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
     assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
     assert all(parameter.grad is None for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_recurrent_layers_multiply_by_both_of_their_weights(kind):
+    layer = kind(5, 7, batch_first=True)
+    gates = {nn.LSTM: 4, nn.GRU: 3, nn.RNN: 1}[kind]
+    net = Calls(lambda net, x: net.layer(x)[0], layer=layer)
+    assert counted(trace(net, torch.zeros(1, 6, 5))) == 6 * gates * 7 * (5 + 7)
+
+
+def test_a_network_that_changes_its_parameters_is_counted_without_gradients():
+    def call(net, x):
+        net.layer.bias.mul_(1.0)
+        return net.layer(x)
+
+    net = Calls(call, layer=nn.Linear(3, 4))
+    with pytest.raises(RuntimeError, match="in-place"):
+        trace(net, torch.zeros(1, 3))
+    found = trace(net, torch.zeros(1, 3), gradients=False)
+    assert (counted(found), backward(found)) == (12, 0)

@@ -101,7 +101,10 @@ def measure_cost(sized: SizedModel) -> Cost:
     example = torch.zeros(1, *sized.input_shape)
     layers = layer_table(sized)
     with _slow_attention():
-        operations = trace(net, example)
+        try:
+            operations, trained = trace(net, example), True
+        except RuntimeError:  # it changes its own parameters
+            operations, trained = trace(net, example, gradients=False), False
     # A layer that computes outside of torch, in a net where torch saw no product.
     unseen = not counted(operations) and any(layer.macs is None for layer in layers)
     tensors = [*net.parameters(), *net.buffers()]
@@ -113,7 +116,7 @@ def measure_cost(sized: SizedModel) -> Cost:
         activations=sum(layer.activations for layer in layers),
         counters=tuple(_run(counter, net, example, operations) for counter in counters().values()),
         statistics=sum(layer.statistics for layer in layers),
-        train_macs=None if unseen else sum(operation.macs + operation.backward_macs for operation in operations),
+        train_macs=None if unseen or not trained else sum(one.macs + one.backward_macs for one in operations),
         size_bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
     )
 
@@ -132,6 +135,8 @@ def _slow_attention() -> Iterator[None]:
 
 
 def _run(counter: Counter, net: nn.Module, example: Tensor, operations: Sequence[Operation]) -> Count:
+    import torch
+
     try:
         version = importlib.metadata.version(counter.package)
     except importlib.metadata.PackageNotFoundError:
@@ -140,7 +145,7 @@ def _run(counter: Counter, net: nn.Module, example: Tensor, operations: Sequence
     try:
         # A counter patches and traces what it is given; the copy keeps that from the others. What it has to say of
         # itself goes into the record, not onto the user's screen.
-        with warnings.catch_warnings(), _slow_attention():
+        with warnings.catch_warnings(), _slow_attention(), torch.no_grad():
             warnings.simplefilter("ignore")
             found = counter.count(copy.deepcopy(net), example)
             unknown = [operation for operation in operations if not found.knows(operation)]

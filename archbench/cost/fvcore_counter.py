@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from archbench.cost import PRODUCTS, Counted, register_counter
-from archbench.cost.trace import ATTENTION
+from archbench.cost.trace import ATTENTION, RECURRENT
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -38,6 +38,8 @@ def count(net: nn.Module, example: Tensor) -> Counted:
     def knows(operation: Operation) -> bool:
         if operation.function.endswith(".einsum"):
             return False  # it is not counted by its products
+        if RECURRENT in operation.name:
+            return not unsupported.intersection({"lstm", "gru", "rnn_tanh", "rnn_relu"})
         if ATTENTION in operation.name:
             return not any(ATTENTION in name for name in unsupported)
         return _plain(operation.name.removeprefix("aten.")) not in unsupported

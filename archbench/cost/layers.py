@@ -158,12 +158,22 @@ def _macs(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> tupl
         return output.numel() * math.prod(module.kernel_size) * module.in_channels // module.groups, True
     if isinstance(module, nn.Linear):
         return output.numel() * module.in_features, True
-    if isinstance(module, nn.MultiheadAttention):
-        return _of_attention(module, *inputs[:3]), False
-    if hasattr(module, "macs"):
-        return int(module.macs(*inputs)), False  # type: ignore[operator]
+    if (products := _own_products(module, inputs)) is not None:
+        return products, False
     plain = next(module.children(), None) is None and not getattr(module, "learns_by_fit", False)
     return (0 if plain else None), False  # what learns by fit computes outside of torch
+
+
+def _own_products(module: nn.Module, inputs: Sequence[Tensor]) -> int | None:
+    """Return the products of attention, of a recurrent layer, or of a module that tells its own; None of others."""
+    from torch import nn
+
+    if isinstance(module, nn.MultiheadAttention):
+        return _of_attention(module, *inputs[:3])
+    if isinstance(module, nn.RNNBase):
+        weights = sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight"))
+        return inputs[0].numel() // inputs[0].shape[-1] * weights
+    return int(module.macs(*inputs)) if hasattr(module, "macs") else None  # type: ignore[operator]
 
 
 def _of_attention(module: nn.MultiheadAttention, query: Tensor, key: Tensor, value: Tensor) -> int:

@@ -133,6 +133,10 @@ def _of_module(module: Any, inputs: Any, output: Any, figure: int) -> dict[str, 
     if kind in {"MultiheadAttention", "Attention"}:
         return _of_attention(module, inputs, figure)
     part = _part(kind)
+    if part == "recurrent" and hasattr(module, "num_layers"):
+        weights = sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight"))
+        products = inputs[0].numel() // inputs[0].shape[-1] * weights
+        return {PRODUCTS: products, part: figure - products}
     bias = output.numel() if part == PRODUCTS and getattr(module, "bias", None) is not None else 0
     return {part: figure - bias, "bias": bias}
 

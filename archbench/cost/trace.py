@@ -1,15 +1,15 @@
 """What a network does, operation by operation, as torch's dispatcher sees it: where `macs` is defined.
 
-A multiply-accumulate is one of a convolution (a transposed one, too), of a matrix product, or of the two products of
-scaled-dot-product attention, for one example in eval mode. Norms, activations, pooling, biases and other additions are
-none, whatever they cost.
+A multiply-accumulate is one of a convolution (a transposed one, too), of a matrix product (those of recurrent layers
+among them), or of the two products of scaled-dot-product attention, for one example in eval mode. Norms, activations,
+pooling, biases and other additions are none, whatever they cost.
 """
 
 from __future__ import annotations
 
 import math
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +24,7 @@ PRODUCTS = {  # operations by the positions of their two factors
     "mm": (0, 1), "bmm": (0, 1), "mv": (0, 1), "dot": (0, 1), "vdot": (0, 1),
     "addmm": (1, 2), "baddbmm": (1, 2), "addbmm": (1, 2), "addmv": (1, 2),
 }  # fmt: skip
+RECURRENT = "rnn_layer"  # in the names of layers that run in one piece
 CONVOLUTIONS = ("convolution", "_convolution", "convolution_overrideable", "mkldnn_convolution", "cudnn_convolution")
 FREE = ("aten.empty", "aten.detach", "aten.alias", "aten._unsafe_view", "aten.scalar_tensor", "aten.lift_fresh")
 
@@ -54,10 +55,16 @@ class Operation:
     bias: int
 
 
-def trace(net: nn.Module, example: Tensor) -> list[Operation]:
+def trace(net: nn.Module, example: Tensor, *, gradients: bool = True) -> list[Operation]:
     """Run a network once in eval mode on an example (or on a batch of one) and return what it did.
 
-    Gradients are followed but not computed. The network is left as it was, but for what its forward pass itself does.
+    The network is left as it was, but for what its forward pass itself does.
+
+    Args:
+        net: the network.
+        example: (1, C, H, W), on its device.
+        gradients: whether it is followed what has gradients (none are computed); a network that changes its parameters
+            as it runs does not allow that, and then nothing has any.
     """
     import torch
     from torch.overrides import TorchFunctionMode, resolve_name
@@ -92,11 +99,11 @@ def trace(net: nn.Module, example: Tensor) -> list[Operation]:
     with ExitStack() as stack:
         stack.callback(net.train, training)
         stack.enter_context(_inside(net.eval(), modules))
-        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.set_grad_enabled(gradients))
         stack.enter_context(Functions())
         stack.enter_context(Operations())  # type: ignore[no-untyped-call]
         net(example)
-    return found
+    return found if gradients else [replace(operation, backward_macs=0) for operation in found]
 
 
 @contextmanager
@@ -136,6 +143,17 @@ def _operation(name: str, function: str, modules: tuple[str, ...], args: Sequenc
         return make(
             "matrix product", macs, _gradients(macs, one, other), bias=outputs if short.startswith("add") else 0
         )
+    if RECURRENT in short:
+        one, *weights = args[:3]
+        steps = one.numel() // one.shape[-1]
+        macs = steps * sum(weight.numel() for weight in weights)
+        # Of its input the products with the first weights alone; what it remembers, it has made itself.
+        own = sum(steps * weight.numel() for weight in weights if weight.requires_grad)
+        before = steps * weights[0].numel() * int(one.requires_grad)
+        remembered = (
+            steps * weights[1].numel() * int(any(weight.requires_grad for weight in weights) or one.requires_grad)
+        )
+        return make("matrix product", macs, own + before + remembered, bias=0)
     if ATTENTION in short:
         query, key, value = args[:3]
         pairs = query.numel() // query.shape[-1] * key.shape[-2]
