@@ -310,10 +310,14 @@ LONG = ("compare", "mlp", "cnn", "--budgets", "3k,30k", "--epochs", "60", "--see
 
 
 def start(folder):
-    return subprocess.Popen(
-        [sys.executable, "-m", "archbench", *LONG, "--out", str(folder)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "archbench", *LONG, "--out", str(folder)],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def first_result(process):
