@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Verdict = Literal["agrees", "differs", "not comparable", "not measured"]
 OF_COUNTS = ("dataset", "only", "preprocess", "input")  # what changes the counts of one and the same model
 PERCENT = 0.01
-WIDE = 3  # runs; the prediction interval of fewer spans 16 of their standard deviations
+FEWEST = 3  # runs; the prediction interval of two reaches 16 of their standard deviations
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _figures(file: StudyFile, measures: Measures, scale: str, baseline: str) -> 
             runs, lost = measures.samples(published, metric), measures.lost(published)
             if verdict in {"agrees", "differs"} and metric not in COUNTED and lost:
                 verdict, reason = "not comparable", lost
-            if verdict == "agrees" and not _is_ratio(metric) and metric not in TIMED and 1 < len(runs) < WIDE:
+            if verdict == "agrees" and not _is_ratio(metric) and metric not in TIMED and 1 < len(runs) < FEWEST:
                 verdict, reason = "not comparable", f"{len(runs)} runs are too few to say that it agrees"
             if verdict == "not measured":
                 reason = measures.why_not(published, metric.removesuffix(BASELINE_RATIO)) or "not beside its baseline"

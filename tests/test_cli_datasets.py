@@ -336,5 +336,6 @@ def test_ctrl_c_says_so(monkeypatch, capsys):
     code, out, err = invoke(monkeypatch, capsys, "datasets", "prepare", "digits")
     assert (code, out) == (130, "")
     assert err.splitlines() == [
-        "stopped: nothing of this step is kept. The same command begins it again.", "archbench datasets prepare digits",
+        "stopped: what was finished before is kept. The same command goes on from there.",
+        "archbench datasets prepare digits",
     ]  # fmt: skip

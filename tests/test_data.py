@@ -821,3 +821,16 @@ def test_many_files_are_decoded_once_and_again_when_one_changes(tmp_path, monkey
     with pytest.raises(DataError, match=r"03\.png cannot be read as an image"):
         load_dataset(f"folder:{tmp_path / 'set'}")
     assert kept.is_file()
+    image.unlink()
+    image.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"03\.png cannot be read: No such file"):
+        load_dataset(f"folder:{tmp_path / 'set'}")
+
+
+def test_what_is_too_large_to_keep_is_decoded_each_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("archbench.data.folder.MANY", 10)
+    monkeypatch.setattr("archbench.data.folder.MOST_KEPT", 100)
+    monkeypatch.setenv("ARCHBENCH_CACHE", str(tmp_path / "cache"))
+    fill(tmp_path / "set", ["train", "test"])
+    assert load_dataset(f"folder:{tmp_path / 'set'}").counts[2] == 24
+    assert not (tmp_path / "cache").exists()

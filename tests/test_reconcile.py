@@ -184,6 +184,8 @@ def test_layers_are_written(monkeypatch, capsys, tmp_path):
     assert code == 0
     assert "share" in out
     table = pd.read_csv(tmp_path / "layers.csv")
+    assert table["params_share"].sum() == pytest.approx(1)
+    assert table["macs_share"].sum() == pytest.approx(1)
     assert table["params"].sum() == measure_cost(size_model("mlp", Budget(5000), (1, 8, 8), 10)).params
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from archbench.cli import compare, datasets, models, results, studies, tune
+from archbench.cli import compare, cost, datasets, models, results, studies, tune
 from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
 from archbench.errors import ArchbenchError, Interrupted, reason
@@ -24,7 +24,7 @@ app.command("compare")(results_only(compare.compare))
 app.command("train")(results_only(compare.train))
 app.command("list")(results_only(models.list_))
 app.command("show")(results_only(models.show))
-app.command("cost")(results_only(models.cost))
+app.command("cost")(results_only(cost.cost))
 app.command("plot")(results_only(results.plot))
 app.command("export")(results_only(results.export))
 app.add_typer(datasets.app, name="datasets")

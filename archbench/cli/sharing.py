@@ -38,8 +38,11 @@ def sharing(*groups: Command) -> Callable[[Command], Command]:
     return decorate
 
 
+def naming(name: o.Name = None) -> None:
+    """What the results folder is called."""
+
+
 def outputs(
-    name: o.Name = None,
     out_folder: o.Out = None,
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
@@ -95,4 +98,4 @@ def recipe(
     """How models are trained and on what, under the names of `archbench.settings.make_recipe`."""
 
 
-TRAINING = (variants, recipe, source, steps, view, machine, outputs)  # of every command that trains by options
+TRAINING = (variants, recipe, source, steps, view, machine, naming, outputs)  # of every command that trains by options

@@ -47,8 +47,8 @@ def results_only(command: Callable[P, None]) -> Callable[P, None]:
             try:
                 command(*args, **kwargs)
             except KeyboardInterrupt:
-                msg = "stopped: nothing of this step is kept"
-                raise Interrupted(msg, "The same command begins it again.") from None
+                msg = "stopped: what was finished before is kept"
+                raise Interrupted(msg, "The same command goes on from there.") from None
 
     return run
 

@@ -9,7 +9,7 @@ import typer
 
 from archbench.cli import options as o
 from archbench.cli.compare import dry_run_of, finished, print_comparison, print_search, written
-from archbench.cli.sharing import machine, sharing, source
+from archbench.cli.sharing import machine, outputs, sharing, source
 from archbench.cli.show import Display, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
@@ -46,15 +46,11 @@ def of_studies(
     seeds: MaybeSeeds = None,
     workers: o.Workers = None,
     dry_run: o.DryRun = False,
-    out_folder: o.Out = None,
-    as_json: o.AsJson = False,
-    quiet: o.Quiet = False,
-    debug: o.Debug = False,
 ) -> None:
     """What is common to a study of one's own and a shipped one."""
 
 
-@sharing(source, machine, of_studies)
+@sharing(source, machine, of_studies, outputs)
 def run(file: File, scale: FileScale = None, imports: o.Imports = None, **options: Any) -> None:
     """Run the study that a file describes; results go to results/FILE's name."""
     from archbench.study_file import read_study
@@ -64,7 +60,7 @@ def run(file: File, scale: FileScale = None, imports: o.Imports = None, **option
     _do(described, scale or "full", file.stem, **options)
 
 
-@sharing(source, machine, of_studies)
+@sharing(source, machine, of_studies, outputs)
 def reproduce(name: Name, scale: Scale = "quick", **options: Any) -> None:
     """Run a published comparison again, and set what was measured beside what was published."""
     from archbench.study_file import find_study, read_study

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.budget import build_model
 from archbench.errors import ModelError, reason
+from archbench.schema import fields
 from archbench.units import shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    import pandas as pd
     from torch import Tensor, nn
 
     from archbench.schema import SizedModel
@@ -65,6 +67,24 @@ def layer_table(sized: SizedModel) -> list[Layer]:
     except (Exception, SystemExit) as error:
         msg = f"{sized.model} does not run on {shape(sized.input_shape)}: {reason(error)}"
         raise ModelError(msg, "Give the input it was made for with --input.") from error
+
+
+def layers_frame(tables: Mapping[str, Sequence[Layer]]) -> pd.DataFrame:
+    """Return one row a model and layer: the fields of `Layer`, and its shares of the model's parameters and MACs."""
+    import pandas as pd
+
+    rows = []
+    for model, layers in tables.items():
+        totals = totals_of(layers)
+        rows += [
+            {
+                "model": model, **fields(layer), "output_shape": shape(layer.output_shape),
+                "params_share": layer.params / totals.params if totals.params else None,
+                "macs_share": layer.macs / totals.macs if layer.macs is not None and totals.macs else None,
+            }
+            for layer in layers
+        ]  # fmt: skip
+    return pd.DataFrame(rows).astype({"macs": "Int64"})
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,8 @@ PARTS = {  # by a part of the name of a module or function
     "add": "elementwise", "mul": "elementwise", "rnn": "recurrent", "gru": "recurrent", "lstm": "recurrent",
 }  # fmt: skip
 
+GATES = {"RNN": (1, 1), "GRU": (3, 7), "LSTM": (4, 10)}  # gates, and elementwise operations a hidden unit and step
+
 
 @register_counter("ptflops", unit="macs", package="ptflops")
 def count(net: nn.Module, example: Tensor) -> Counted:
@@ -133,12 +135,20 @@ def _of_module(module: Any, inputs: Any, output: Any, figure: int) -> dict[str, 
     if kind in {"MultiheadAttention", "Attention"}:
         return _of_attention(module, inputs, figure)
     part = _part(kind)
-    if part == "recurrent" and hasattr(module, "num_layers"):
-        weights = sum(p.numel() for name, p in module.named_parameters() if name.startswith("weight"))
-        products = inputs[0].numel() // inputs[0].shape[-1] * weights
-        return {PRODUCTS: products, part: figure - products}
+    if part == "recurrent":
+        return _of_recurrent(module, inputs, figure)
     bias = output.numel() if part == PRODUCTS and getattr(module, "bias", None) is not None else 0
     return {part: figure - bias, "bias": bias}
+
+
+def _of_recurrent(module: Any, inputs: Any, figure: int) -> dict[str, int]:
+    """Return the parts of a recurrent layer: gates and biases at each step, and the products that are left."""
+    kind = type(module).__name__.removesuffix("Cell")
+    layers = getattr(module, "num_layers", 1) * (2 if getattr(module, "bidirectional", False) else 1)
+    steps = inputs[0].numel() // inputs[0].shape[-1] * layers
+    biases = 2 * GATES[kind][0] * module.hidden_size if module.bias else 0
+    parts = {"elementwise": steps * GATES[kind][1] * module.hidden_size, "bias": steps * biases}
+    return {PRODUCTS: figure - sum(parts.values()), **parts}
 
 
 def _of_attention(module: Any, inputs: Any, figure: int) -> dict[str, int]:

@@ -51,7 +51,7 @@ def check_cache() -> Path:
     return folder
 
 
-def cached(kind: str, key: str, make: Callable[[], Arrays], *, keep: bool = True) -> Arrays:
+def cached(kind: str, key: str, make: Callable[[], Arrays], *, most_bytes: int | None = None) -> Arrays:
     """Return the arrays that `make` gives, made at most once for a key.
 
     A file that is damaged (each array has a checksum) is made again; a cache that cannot be written is done without.
@@ -60,12 +60,9 @@ def cached(kind: str, key: str, make: Callable[[], Arrays], *, keep: bool = True
         kind: the folder inside the cache.
         key: all that the arrays follow from, in any words.
         make: makes them; they hold no objects.
-        keep: whether they are worth keeping; where not, they are made each time.
+        most_bytes: arrays that are larger are not kept, but made each time; None keeps any.
     """
     import numpy as np
-
-    if not keep:
-        return make()
 
     file = cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
     try:
@@ -74,6 +71,8 @@ def cached(kind: str, key: str, make: Callable[[], Arrays], *, keep: bool = True
     except (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile):
         pass  # missing or damaged
     arrays = make()
+    if most_bytes is not None and sum(array.nbytes for array in arrays.values()) > most_bytes:
+        return arrays
 
     def write(path: Path) -> None:
         with path.open("wb") as target:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ LAYOUT = (
 LARGE = 160 * 160  # pixels; below, threads are slower than one: most of the time is Python's, not the decoder's
 MOST_SIZES = 5  # in a message
 MANY = 5000  # files that are worth keeping as one array: decoding them takes seconds, in every process anew
+MOST_KEPT = 2**30  # bytes of such an array
 CACHED_AS = f"1-{VERSION}"  # the first number is raised when files are decoded to something else
 CHUNK = 64  # images a task of a thread
 
@@ -197,7 +199,8 @@ def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: s
     import torch
 
     paths = [file for listed in files.values() for file, _ in listed]
-    made = cached("folder", _state(paths, steps), lambda: _stacked(paths, steps), keep=len(paths) >= MANY)
+    make = partial(_stacked, paths, steps)
+    made = make() if len(paths) < MANY else cached("folder", _state(paths, steps), make, most_bytes=MOST_KEPT)
     parts = torch.from_numpy(made["images"]).split([len(listed) for listed in files.values()])
     labels = {part: torch.tensor([label for _, label in listed]) for part, listed in files.items()}
     applied = tuple(steps[: int(made["applied"])])
@@ -205,8 +208,16 @@ def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: s
 
 
 def _state(paths: Sequence[Path], steps: Sequence[str]) -> str:
-    """Return what tells that files are as they were: their names, sizes and times of change."""
-    state = [(str(path.absolute()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths]
+    """Return what tells that files are as they were: their names, sizes and times of change.
+
+    Raises:
+        DataError: one cannot be read, such as a link that leads nowhere.
+    """
+    try:
+        state = [(str(path.absolute()), (stat := path.stat()).st_size, stat.st_mtime_ns) for path in paths]
+    except OSError as error:
+        msg = f"{error.filename} cannot be read: {error.strerror}"
+        raise DataError(msg, "Replace or remove the file.") from error
     return repr((CACHED_AS, steps_text(steps), state))
 
 

@@ -1,0 +1,146 @@
+"""`cost`: what models cost, by our definition and by every counter, and why they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archbench.cli import options as o
+from archbench.cli.models import show_layers
+from archbench.cli.show import err, out, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from archbench.cost.reconcile import Reconciliation
+    from archbench.schema import Cost, SizedModel
+
+Reconcile = Annotated[
+    bool, typer.Option("--reconcile", help="Explain how each counter's figure differs from ours; exit 1 where not.")
+]
+LayersToo = Annotated[bool, typer.Option("--layers", help="Layer by layer, too: as a table, or within --json.")]
+LayersFile = Annotated[
+    Path | None, typer.Option("--out", "-o", help="Write the layers as .csv, or --published as .md.", metavar="FILE")
+]
+PublishedToo = Annotated[
+    bool, typer.Option("--published", help="Count all of torchvision's classifiers beside what it publishes of them.")
+]
+
+
+def cost(
+    models: o.MaybeModels = None,
+    budget: o.Budget = None,
+    scale: o.Scale = None,
+    head: o.Head = None,
+    freeze: o.Freeze = None,
+    input_shape: o.Input = None,
+    classes: o.Classes = None,
+    reconcile: Reconcile = False,
+    layers: LayersToo = False,
+    layers_file: LayersFile = None,
+    published: PublishedToo = False,
+    imports: o.Imports = None,
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
+) -> None:
+    """Count parameters and MACs for one example in eval mode, by our definition and by every counter.
+
+    With --reconcile each counter's figure is taken apart until it is ours; a difference that cannot be explained is
+    shown as such, and the command ends with exit code 1.
+    """
+    from archbench import api
+    from archbench.cost import measure_cost
+    from archbench.cost.layers import layer_table, layers_frame
+    from archbench.cost.reconcile import reconcile as reconciled
+    from archbench.errors import InputError
+    from archbench.files import write_file
+    from archbench.model_words import cost_words
+    from archbench.reference import with_options
+
+    o.import_plugins(imports)
+    if published:
+        _show_published(layers_file, as_json=as_json)
+        return
+    if not models:
+        msg = "no model is named"
+        raise InputError(msg, "Name at least one; `archbench list` shows them.")
+    models = list(with_options(models, {"scale": scale, "head": head, "freeze": freeze}))
+    sized = [api.size(model, budget, input=input_shape, classes=classes) for model in models]
+    costs = [measure_cost(one) for one in sized]
+    tables = [layer_table(one) for one in sized] if layers or layers_file else []
+    if layers_file is not None:
+        frame = layers_frame(dict(zip(models, tables, strict=True)))
+        write_file(layers_file, lambda path: frame.to_csv(path, index=False))
+    if as_json:
+        rows = [_cost_row(one, cost, reconciled(cost)) for one, cost in zip(sized, costs, strict=True)]
+        for row, table in zip(rows, tables, strict=False):
+            row["layers"] = table
+        print_json(rows[0] if len(rows) == 1 else rows)
+    else:
+        print_table(cost_words(sized, costs), "For one example in eval mode")
+        for one, figures in zip(sized, costs, strict=True):
+            _show_counters(one, figures, reconcile=reconcile)
+        for one, table in zip(sized, tables, strict=False):
+            show_layers(one, table, budget)
+        if layers_file is not None:
+            out.print(f"Written: {layers_file}")
+    if reconcile and any(found.residual for cost in costs for found in reconciled(cost)):
+        raise typer.Exit(1)
+
+
+def _show_published(file: Path | None, *, as_json: bool) -> None:
+    """Print our counts beside torchvision's, or write them as Markdown; where one differs, the command fails."""
+    from archbench.cost.published import published_counts
+    from archbench.files import write_file
+    from archbench.model_words import published_words
+
+    rows = published_counts()
+    words = published_words(rows)
+    said = f"{sum(row.agrees for row in rows)} of {len(rows)} agree to the printed digits"
+    if file is not None:
+        text = words.to_markdown(index=False, disable_numparse=True)
+        write_file(file, lambda path: path.write_text(f"{text}\n\n{said}\n", encoding="utf-8"))
+    if as_json:
+        print_json(rows)
+    else:
+        if file is None:
+            print_table(words)
+        out.print(said if file is None else f"{said}\nWritten: {file}")
+    if not all(row.agrees for row in rows):
+        raise typer.Exit(1)
+
+
+def _cost_row(one: SizedModel, cost: Cost, found: Sequence[Reconciliation]) -> dict[str, Any]:
+    return {
+        "model": one.model, "input": list(one.input_shape), "classes": one.classes, "options": one.options,
+        "budget": one.budget and one.budget.target, "rel_error": one.rel_error,
+        "params": cost.params, "params_keras": cost.params_keras,
+        "trainable_params": cost.trainable_params, "frozen_params": cost.params - cost.trainable_params,
+        "buffers": cost.buffers, "size_bytes": cost.size_bytes, "macs": cost.macs,
+        "flops": None if cost.macs is None else 2 * cost.macs, "train_macs": cost.train_macs,
+        "activations": cost.activations, "counters": cost.counters,
+        "reconciliation": [
+            {"counter": one.count.counter, "parts": one.parts, "residual": one.residual} for one in found
+        ],
+    }  # fmt: skip
+
+
+def _show_counters(one: SizedModel, cost: Cost, *, reconcile: bool) -> None:
+    from archbench.cost.reconcile import reconcile as reconciled
+    from archbench.model_words import counters_words, reconciled_words
+
+    out.print()
+    print_table(counters_words(cost), f"Counters on {one.model}")
+    for count in cost.counters:
+        if count.error:
+            err.print(f"warning: {count.counter} failed on {one.model}: {count.error}")
+        elif count.uncounted:
+            out.print(f"{count.counter} does not count in {one.model}: {', '.join(count.uncounted)}")
+    if reconcile:
+        found = reconciled(cost)
+        out.print()
+        print_table(reconciled_words(found), f"From our MACs of {one.model} to each counter's figure")
+        for left in (item for item in found if item.residual):
+            err.print(f"warning: {left.residual:+,} of {left.count.counter}'s figure on {one.model} are not explained")
