@@ -230,7 +230,8 @@ def test_bad_input_is_one_clear_line_with_its_exit_code(monkeypatch, capsys, wor
 def test_wrong_usage_exits_with_2(monkeypatch, capsys, words):
     code, _, err = invoke(monkeypatch, capsys, *words)
     assert code == 2
-    assert "Usage" in err
+    assert err.count("\n") == 1
+    assert "--help` shows what there is" in err
     assert "Traceback" not in err
 
 
@@ -523,3 +524,26 @@ def test_cost_tells_trainable_and_frozen_apart(monkeypatch, capsys):
         row = json.loads(out)
         assert (row["params_keras"], row["trainable_params"]) == (26_376_202, trainable)
         assert (row["buffers"], row["frozen_params"]) == (53_120, 26_323_082 - trainable)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tune", "mlp", "--trials", "0"], "Invalid value for '--trials'"),
+        (["compare", "mlp", "--budgts", "3k"], "No such option: --budgts"),
+        (["tune"], "Missing argument 'MODEL"),
+        (["datasets", "nope"], "No such command 'nope'"),
+    ],
+)
+def test_what_the_parser_refuses_is_one_line_with_a_remedy(monkeypatch, capsys, words, said):
+    code, out, err = invoke(monkeypatch, capsys, *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("error: ")
+    assert said in err
+    assert f"{words[0]} --help` shows what there is" in err or "datasets --help`" in err
+
+
+def test_without_words_the_help_is_the_answer(monkeypatch, capsys):
+    code, out, err = invoke(monkeypatch, capsys)
+    assert code == 2
+    assert "compare" in out + err

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -53,7 +53,8 @@ def _root(
 def main() -> None:
     """Run the command line; the entry point of the `archbench` script."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except ArchbenchError as error:
         if state.debug:
             raise
@@ -65,10 +66,24 @@ def main() -> None:
         sys.stderr.close()  # whoever read us has gone; nothing is left to say
         sys.exit(0)
     except Exception as error:
+        # What the parser refuses; its class is another from one release of typer to the next.
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):
+            _refused(error)
         if state.debug:
             raise
         err.print(f"error: {reason(error)}. A fault of archbench: --debug shows where; please report it.")
         sys.exit(1)
+
+
+def _refused(error: Any) -> NoReturn:
+    """Say in one line what of the command line is not accepted; without any words the help is the answer."""
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        where = context.command_path if context is not None else "archbench"
+        err.print(_sentence(f"error: {error.format_message()}", f"`{where} --help` shows what there is."))
+    sys.exit(error.exit_code)
 
 
 def _sentence(message: str, remedy: str) -> str:
