@@ -20,7 +20,9 @@ test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 bench: $(READY)
+	$(BIN)/python tests/bench/counters.py
 	$(BIN)/python tests/bench/sizing.py
+	$(BIN)/python tests/bench/ratios.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

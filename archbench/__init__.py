@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archbench.api import compare, cost_of, layers_of, load, reproduce, size, tune
+    from archbench.api import compare, cost_of, doctor, layers_of, load, memory_of, reproduce, size, time, tune
     from archbench.comparison import Comparison
     from archbench.data import Parts, load_dataset, register_dataset
     from archbench.errors import ArchbenchError
@@ -26,15 +26,18 @@ _HOMES = {
     "compare": "archbench.api",
     "cost_of": "archbench.api",
     "create_model": "zoo",
+    "doctor": "archbench.api",
     "layers_of": "archbench.api",
     "list_models": "zoo",
     "load": "archbench.api",
     "load_dataset": "archbench.data",
+    "memory_of": "archbench.api",
     "model_spec": "zoo",
     "register_dataset": "archbench.data",
     "register_model": "zoo",
     "reproduce": "archbench.api",
     "size": "archbench.api",
+    "time": "archbench.api",
     "tune": "archbench.api",
 }
 
@@ -45,15 +48,18 @@ __all__ = [
     "compare",
     "cost_of",
     "create_model",
+    "doctor",
     "layers_of",
     "list_models",
     "load",
     "load_dataset",
+    "memory_of",
     "model_spec",
     "register_dataset",
     "register_model",
     "reproduce",
     "size",
+    "time",
     "tune",
 ]
 

@@ -12,12 +12,19 @@ from archbench.building import find_spec
 from archbench.catalog import home
 from archbench.cost import measure_cost
 from archbench.cost.layers import layer_table
+from archbench.data import load_dataset
+from archbench.environment import capture, resolve_devices
 from archbench.errors import InputError, ModelError
 from archbench.pipeline import load
-from archbench.plan import silent
+from archbench.plan import outputs_for, silent
 from archbench.reference import parse_reference, refuse_budget, with_options
-from archbench.schema import Budget
+from archbench.schema import Budget, View
+from archbench.settings import make_recipe
 from archbench.study import make_study, results_folder
+from archbench.timed import Timed, make_sweep, random_images, time_sweep
+from archbench.timing import Protocol
+from archbench.timing.memory import measure_memory
+from archbench.timing.peaks import FORMATS, peaks_of
 from archbench.units import compact, parse_count, shape_of
 
 if TYPE_CHECKING:
@@ -26,7 +33,9 @@ if TYPE_CHECKING:
     from archbench.comparison import Comparison
     from archbench.cost.layers import Layer
     from archbench.reproduction import Reproduction
-    from archbench.schema import Cost, Progress, SizedModel
+    from archbench.schema import Cost, Device, Memory, Peaks, Progress, SizedModel
+    from archbench.timing import Width
+    from archbench.timing.peaks import Format
     from archbench.tuning import Tuning
 
 
@@ -37,6 +46,7 @@ def compare(
     out: str | Path | None = None,
     name: str | None = None,
     workers: int | None = None,
+    protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **settings: Any,
 ) -> Comparison:
@@ -50,6 +60,7 @@ def compare(
         name: of the run; by default the data set's.
         workers: training processes at a time; by default as many as the cores allow, 0 for none but this process.
             Models defined in the running script or notebook are always trained in this process.
+        protocol: how long and how often steps are timed: `archbench.timing.Protocol(max_seconds=60)`.
         progress: is told of the progress.
         settings: everything else that `archbench.study.make_study` takes: `dataset`, `seeds`, `epochs`, `lr`, ...
 
@@ -58,7 +69,9 @@ def compare(
     """
     _import(settings.get("plugins", ()))
     study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
-    return pipeline.run(study, results_folder(study.dataset, name, out), workers=workers, report=progress)
+    return pipeline.run(
+        study, results_folder(study.dataset, name, out), workers=workers, report=progress, protocol=protocol
+    )
 
 
 def _import(plugins: Sequence[str]) -> None:
@@ -75,6 +88,7 @@ def reproduce(
     *,
     out: str | Path | None = None,
     workers: int | None = None,
+    protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **place: Any,
 ) -> Reproduction:
@@ -85,6 +99,7 @@ def reproduce(
         scale: `quick` or `full`; by default quick for a name and full for a file.
         out: the results folder; by default results/<study>-<scale>, or results/<study> for the full scale.
         workers: as for `compare`.
+        protocol: likewise.
         progress: is told of the progress.
         place: what the file leaves to the machine: `data_root`, `download`, `dataset`, `seeds`, `device`, `threads`.
 
@@ -98,7 +113,9 @@ def reproduce(
     file = read_study(path)
     _import(file.plugins)
     asked = study_of(file, scale or ("full" if str(study).endswith(".toml") else "quick"), name=path.stem, **place)
-    return run_described(file, asked, Path(out) if out else folder_of(asked), workers=workers, report=progress)
+    return run_described(
+        file, asked, Path(out) if out else folder_of(asked), workers=workers, report=progress, protocol=protocol
+    )
 
 
 def tune(
@@ -108,6 +125,7 @@ def tune(
     *,
     out: str | Path | None = None,
     workers: int | None = None,
+    protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **settings: Any,
 ) -> Tuning:
@@ -119,6 +137,7 @@ def tune(
         search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.search_space.default_space`.
         out: the results folder; by default results/tune-<data set>.
         workers: as for `compare`.
+        protocol: likewise.
         progress: is told of the progress.
         settings: as for `compare`, `budgets` among them.
 
@@ -133,7 +152,7 @@ def tune(
     folder = results_folder(study.dataset)
     space = parse_space(search) if search else None
     out = Path(out) if out else folder.with_name(f"tune-{folder.name}")
-    return tuning.tune(study, out, trials, space, workers=workers, report=progress)
+    return tuning.tune(study, out, trials, space, workers=workers, report=progress, protocol=protocol)
 
 
 def size(
@@ -180,9 +199,106 @@ def cost_of(model: str, budget: str | int | None = None, **settings: Any) -> Cos
     return measure_cost(size(model, budget, **settings))
 
 
+def memory_of(sized: SizedModel, batch_size: int = 32, device: str = "cpu", **recipe: Any) -> Memory | None:
+    """Return what a training step of a model holds at most, on random images; None where there is no such step.
+
+    Args:
+        sized: as `size` returns it.
+        batch_size: samples of the step.
+        device: `cpu` or `cuda`.
+        recipe: `optimizer`, `precision`, ...: what `archbench.settings.make_recipe` takes.
+
+    Raises:
+        InputError: a setting or device that is not accepted.
+    """
+    where = resolve_devices(device)[-1]
+    images = random_images(sized.input_shape, sized.classes)
+    return measure_memory(sized, images, make_recipe(batch_size=batch_size, **recipe), where)
+
+
 def layers_of(model: str, budget: str | int | None = None, **settings: Any) -> list[Layer]:
     """Return a model's layers in the order they run; `settings` as for `size`."""
     return layer_table(size(model, budget, **settings))
 
 
-__all__ = ["compare", "cost_of", "layers_of", "load", "reproduce", "size", "tune"]
+def time(
+    models: Sequence[str] | str,
+    budget: str | int | None = None,
+    *,
+    input: str | tuple[int, int, int] | None = None,  # noqa: A002 - what users call it
+    classes: int | None = None,
+    dataset: str | None = None,
+    data_root: str | Path | None = None,
+    device: str = "auto",
+    protocol: Protocol | None = None,
+    on_width: Callable[[str, Width], None] = lambda what, width: None,
+    on_session: Callable[[Timed], None] = lambda timed: None,
+    on_problem: Callable[[str], None] = lambda problem: None,
+    **sweep: Any,
+) -> Timed:
+    """Time training and inference steps of models side by side, without training them.
+
+    Args:
+        models: as for `compare`; the first is the baseline of the ratios.
+        budget: parameters, for models that name none of their own.
+        input: (C, H, W), as for `size`, or that of the data set.
+        classes: number of outputs, likewise.
+        dataset: what batches are made of, its pipeline being timed too; by default random images.
+        data_root: the folder of data sets.
+        device: `auto`, `cpu`, `cuda`, or `cpu,cuda`.
+        protocol: how long and how often.
+        on_width: is told of every session and how wide its intervals are.
+        on_session: is told after every session.
+        on_problem: is told of each model that fails, and of what makes others wait.
+        sweep: as `archbench.timed.make_sweep` takes it: `batch_sizes=[1, 32]`, `threads`, `modes`, `engines`,
+            `optimizer`, `precision`, ...
+
+    Raises:
+        ArchbenchError: one of its children, as `archbench.errors` says.
+    """
+    names = [models] if isinstance(models, str) else list(models)
+    _import(sweep.get("plugins", ()))
+    asked = make_sweep(resolve_devices(device), pipeline=dataset is not None, **sweep)
+    if dataset is not None:
+        view = View(input_shape=None if input is None else shape_of(input))
+        loaded = load_dataset(dataset, None if data_root is None else str(data_root), view=view)
+        datasets = {loaded.input_shape: loaded}
+        sized = [size(n, budget, input=loaded.input_shape, classes=outputs_for(n, loaded)) for n in names]
+    else:
+        sized = [size(name, budget, input=input, classes=classes) for name in names]
+        datasets = {one.input_shape: random_images(one.input_shape, one.classes) for one in sized}
+    timed = Timed(tuple(_once(sized)), {one.key: measure_cost(one) for one in sized}, capture())
+    time_sweep(
+        timed, asked, datasets, protocol or Protocol(), on_width=on_width, on_session=on_session, on_problem=on_problem
+    )
+    return timed
+
+
+def _once(sized: Sequence[SizedModel]) -> Sequence[SizedModel]:
+    """Return the models, if there are some and no network is there twice."""
+    if not sized:
+        msg = "no model is named"
+        raise InputError(msg, "Name at least one; `archbench list` shows them.")
+    if len({one.key for one in sized}) < len(sized):
+        msg = "the same network is named twice"
+        raise InputError(msg, "Name each once; `archbench time --self-test` times one against itself.")
+    return sized
+
+
+def doctor(*, refresh: bool = False) -> dict[tuple[Device, Format, int], Peaks]:
+    """Return what this machine does at most, by device, precision and threads: one, and as many as there are cores.
+
+    Args:
+        refresh: measure again what is kept.
+    """
+    environment = capture()
+    threads = tuple(dict.fromkeys((1, environment.cores)))
+    return {
+        (device, precision, count): peaks_of(device, precision, count, environment, refresh=refresh)
+        for device in resolve_devices("auto")
+        for precision in FORMATS[device]
+        for count in (threads if device == "cpu" else (1,))
+    }
+
+
+__all__ = ["compare", "cost_of", "doctor", "layers_of", "load", "memory_of", "reproduce", "size", "time", "tune"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archbench import stats
 from archbench.data import SPLITS
 from archbench.data.preprocess import steps_text
 from archbench.schema import SPLITS_OF_AN_EPOCH
+from archbench.timing.doubts import instability
+from archbench.timing.estimate import data_us, least_us, step_us
+from archbench.timing.roofline import roofline
 from archbench.units import options, shape
 
 if TYPE_CHECKING:
@@ -15,12 +17,12 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from archbench.schema import Metrics, Record
+    from archbench.schema import Metrics, Record, Timing
 
 INTEGERS = (
     "budget", "params", "classes", "seed", "batch_size", "epochs", "epochs_done", "k", "trainable_params",
     "params_keras", "buffers", "macs", "flops", "activations", "diverged_epoch", "train_images", "validation_images",
-    "test_images", "limit",
+    "test_images", "limit", "train_macs", "size_bytes", "peak_memory_bytes", "estimated_memory_bytes",
 )  # fmt: skip
 
 
@@ -55,7 +57,7 @@ def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
 
 def _row(record: Record) -> dict[str, Any]:
     cell, sized, cost, training = record.cell, record.cell.sized, record.cost, record.training
-    recipe, environment = cell.recipe, record.environment
+    recipe, environment, memory = cell.recipe, record.environment, record.memory
     row: dict[str, Any] = {
         "model": cell.model,
         "family": sized.family if sized else None,
@@ -83,14 +85,14 @@ def _row(record: Record) -> dict[str, Any]:
         "macs": cost and cost.macs,
         "flops": cost and cost.macs and 2 * cost.macs,
         "activations": cost and cost.activations,
+        "train_macs": cost and cost.train_macs,
+        "size_bytes": cost and cost.size_bytes,
+        "peak_memory_bytes": memory and memory.peak_memory_bytes,
+        "estimated_memory_bytes": memory and memory.estimated_memory_bytes,
     }
     row |= {f"{count.unit}_{count.counter}": count.value for count in (cost.counters if cost else ())}
     for timing in record.timings:
-        step = stats.step_us(timing)
-        name = f"{timing.mode}_step_us_{timing.device}"
-        row |= {name: step.value, f"{name}_low": step.low, f"{name}_high": step.high}
-        row[f"{timing.mode}_us_per_sample_{timing.device}"] = step.value / timing.batch_size
-        row[f"{timing.mode}_unstable_{timing.device}"] = stats.instability(timing)
+        row |= _times(timing, record)
     epochs = training.epochs if training else ()
     last = epochs[-1] if epochs else None
     for split in SPLITS_OF_AN_EPOCH:
@@ -132,6 +134,27 @@ def _row(record: Record) -> dict[str, Any]:
         "finished_at": record.finished_at,
         "key": cell.key,
     }
+    return row
+
+
+def _times(timing: Timing, record: Record) -> dict[str, Any]:
+    """Return the columns of a timing; those of another engine than eager have its name in theirs."""
+    mode = timing.mode if timing.engine == "eager" else f"{timing.mode}_{timing.engine}"
+    step = step_us(timing)
+    near = roofline(timing, record.cost, record.cell.sized.input_shape) if record.cell.sized else None
+    columns = {
+        "step_us": step.value, "us_per_sample": step.value / timing.batch_size, "least_us": least_us(timing),
+        "unstable": instability(timing), "gflops": near and near.gflops_achieved, "roofline": near and near.fraction,
+        "launch_bound": near and near.launch_bound,
+    }  # fmt: skip
+    row = {f"{mode}_{name}_{timing.device}": value for name, value in columns.items()}
+    name = f"{mode}_step_us_{timing.device}"
+    row |= {f"{name}_low": step.low, f"{name}_high": step.high}
+    data = data_us(timing)
+    if data is not None:
+        row[f"data_us_{timing.device}"] = data.value
+    if timing.compile_s is not None:
+        row[f"{mode}_compile_s_{timing.device}"] = timing.compile_s
     return row
 
 

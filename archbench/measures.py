@@ -11,6 +11,8 @@ from archbench import stats
 from archbench.frame import epochs_frame, runs_frame
 from archbench.reference import canonical, parse_reference
 from archbench.tables import MODES
+from archbench.timing.estimate import step_ratio, step_us
+from archbench.timing.sessions import eager
 from archbench.tuning import TUNED
 from archbench.units import number
 
@@ -110,7 +112,7 @@ class Measures:
         """
         if metric in TIMED:
             timing = self._timing(where, TIMED[metric])
-            return None if timing is None else stats.scaled(stats.step_us(timing), _per(timing, metric))
+            return None if timing is None else stats.scaled(step_us(timing), _per(timing, metric))
         values = list(self.samples(where, metric).values())
         if metric in COUNTED:
             return stats.exact(values[0]) if len(values) == 1 else None
@@ -150,7 +152,7 @@ class Measures:
             mine, theirs = (self._timing(place, TIMED[metric]) for place in (where, against))
             if mine is None or theirs is None:
                 return None
-            ratio = stats.step_ratio(mine, theirs)
+            ratio = step_ratio(mine, theirs)
             return ratio and stats.scaled(ratio, _per(mine, metric) / _per(theirs, metric))
         mine_, theirs_ = self.samples(where, metric), self.samples(against, metric)
         if metric in COUNTED:
@@ -173,8 +175,7 @@ class Measures:
     def _timing(self, where: Where, mode: Mode) -> Timing | None:
         records = self.at(where)
         device = records[0].cell.device if records else "cpu"
-        found = [t for r in records for t in r.timings if t.mode == mode and t.device == device]
-        return found[0] if found else None
+        return next((t for r in records if (t := eager(r).get((device, mode))) is not None), None)
 
 
 def _searched(found: str, asked: str) -> bool:

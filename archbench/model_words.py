@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from archbench.cost.layers import Layer, Totals
     from archbench.cost.published import PublishedCount
     from archbench.cost.reconcile import Reconciliation
-    from archbench.schema import Cost, SizedModel
+    from archbench.schema import Cost, Memory, SizedModel
 
 
 def layers_words(layers: Sequence[Layer]) -> pd.DataFrame:
@@ -139,6 +139,24 @@ def reconciled_words(found: Sequence[Reconciliation]) -> pd.DataFrame:
             rows.append(("", "UNEXPLAINED", f"{one.residual:+,}"))
         rows.append(("", f"its {unit}", grouped(one.count.value or 0)))
     return pd.DataFrame(rows, columns=["counter", "part", "figure"])
+
+
+def memory_words(models: Sequence[SizedModel], memories: Sequence[Memory | None]) -> pd.DataFrame:
+    """Return what a training step of each model holds at most, in MiB: measured and estimated, each in its column."""
+    import pandas as pd
+
+    def mebibytes(value: int | None) -> str:
+        return "" if value is None else f"{value / 2**20:,.1f}"
+
+    return pd.DataFrame([
+        {
+            "model": sized.model,
+            "measured, MiB": "" if memory is None else mebibytes(memory.peak_memory_bytes),
+            "estimated, MiB": "" if memory is None else mebibytes(memory.estimated_memory_bytes),
+            "": "no training step" if memory is None else memory.error or "",
+        }
+        for sized, memory in zip(models, memories, strict=True)
+    ])  # fmt: skip
 
 
 def counters_words(cost: Cost) -> pd.DataFrame:

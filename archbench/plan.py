@@ -81,7 +81,7 @@ def make_plan(study: Study, report: Report = silent, *, tested: bool = True, dat
         dataset = datasets[case.dataset, case.view]
         sized, problem = None, None
         try:
-            sized = size_model(model, budget, dataset.input_shape, _outputs(model, dataset))
+            sized = size_model(model, budget, dataset.input_shape, outputs_for(model, dataset))
             problem = _too_large(sized, study, environment)
             if "weights" in sized.options and problem is None:
                 build_model(sized)  # a file of another model is told before anything is run
@@ -105,7 +105,7 @@ def make_plan(study: Study, report: Report = silent, *, tested: bool = True, dat
     return Plan(study, datasets, environment, tuple(cells))
 
 
-def _outputs(model: str, dataset: Dataset) -> int:
+def outputs_for(model: str, dataset: Dataset) -> int:
     """Return the classes that a model is built for: its outputs, or those of each of its positions.
 
     Raises:

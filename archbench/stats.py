@@ -11,13 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from archbench.schema import Timing
-
     Curve = Mapping[float, Sequence[float]]
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-UNSTABLE_SPREAD = 0.10  # IQR / median above which a timing is called unstable
 
 
 @dataclass(frozen=True)
@@ -218,35 +215,3 @@ def _lead(family: Mapping[float, float], rival: Mapping[float, float]) -> tuple[
         np.interp(grid, x, [curve[key] for key in sorted(curve)]) for x, curve in zip(xs, (family, rival), strict=True)
     ]
     return grid, leads[0] - leads[1]
-
-
-def step_us(timing: Timing) -> Estimate:
-    """Return the median of a timing's samples, in microseconds, with its interval."""
-    estimate = median(timing.samples_us)
-    assert estimate is not None  # noqa: S101 - a timing has samples
-    return estimate
-
-
-def step_ratio(timing: Timing, baseline: Timing) -> Estimate | None:
-    """Return how many times as long a step takes as the baseline's: the median of the ratios round by round.
-
-    None where the two were not timed side by side: a ratio across sessions would hold the machine's moods.
-    """
-    if timing.session != baseline.session or timing.device != baseline.device or timing.mode != baseline.mode:
-        return None
-    logs = median(np.log(np.divide(timing.samples_us, baseline.samples_us)))  # type: ignore[arg-type]
-    if logs is None:
-        return None
-    low, high = (None if bound is None else float(np.exp(bound)) for bound in (logs.low, logs.high))
-    return Estimate(float(np.exp(logs.value)), low, high, logs.n)
-
-
-def instability(timing: Timing) -> str | None:
-    """Return why a timing is in doubt and what to do, or None."""
-    lower, middle, upper = np.percentile(timing.samples_us, [25, 50, 75])
-    spread = float((upper - lower) / middle)
-    if spread <= UNSTABLE_SPREAD:
-        return None
-    return (
-        f"the middle half of the samples spreads over {100 * spread:.0f} % of the median: quiet the machine, time again"
-    )

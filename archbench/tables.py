@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from archbench import stats
 from archbench.plan import label
+from archbench.timing.doubts import doubts, ratio_doubts
+from archbench.timing.estimate import step_ratio, step_us
+from archbench.timing.roofline import roofline
+from archbench.timing.sessions import eager
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
-    from archbench.schema import Mode, Record, Timing
+    from archbench.schema import Device, Mode, Record, Timing
 
+TIMES = r"(_us|_unstable|_gflops|_roofline|_launch_bound|_compile_s)_"
 MODES: tuple[Mode, ...] = ("train", "infer")
-DEVICES = ("cpu", "cuda")
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
 SCORES = ("test_topk", "test_loss", "validation_accuracy", "train_accuracy", "train_seconds")  # means over seeds
 CONSTANT = (
     "params", "rel_error", "trainable_params", "buffers", "macs", "flops", "activations", "options", "k",
@@ -33,7 +38,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     rows = []
-    times = [c for c in frame.columns if "_us_" in c]
+    times = [c for c in frame.columns if re.search(TIMES, c)]
     scores = [c for c in frame.columns if c in SCORES or re.fullmatch(r"test_(accuracy_\d+|word)", c)]
     for (model, case, budget), group in frame.groupby(["model", "case", "budget"], sort=False, dropna=False):
         first = group.iloc[0]
@@ -119,10 +124,14 @@ def _compare(group: Sequence[Record], base: Sequence[Record] | None) -> dict[str
         for mode in MODES:
             timing, against = mine.get((device, mode)), theirs.get((device, mode))
             if timing is not None:
-                row[f"{mode}_step_us_{device}"] = stats.step_us(timing).value
-                row |= _estimate(
-                    f"{mode}_ratio_{device}", stats.step_ratio(timing, against) if against is not None else None
-                )
+                row[f"{mode}_step_us_{device}"] = step_us(timing).value
+                row |= _estimate(f"{mode}_ratio_{device}", step_ratio(timing, against) if against is not None else None)
+                reasons = doubts(timing) if against is None else ratio_doubts(timing, against)
+                near = first.cell.sized and roofline(timing, first.cost, first.cell.sized.input_shape)
+                row |= {
+                    f"{mode}_unstable_{device}": "; ".join(reasons) or None,
+                    f"{mode}_roofline_{device}": near and near.fraction,
+                }
     accuracy, reference = _accuracy(group), _accuracy(base or ())
     row |= _estimate("test_accuracy", stats.mean(list(accuracy.values())))
     difference = stats.paired_difference(accuracy, reference) if base and group is not base else None
@@ -130,8 +139,8 @@ def _compare(group: Sequence[Record], base: Sequence[Record] | None) -> dict[str
     return row
 
 
-def _timings(record: Record | None) -> Mapping[tuple[str, str], Timing]:
-    return {} if record is None else {(timing.device, timing.mode): timing for timing in record.timings}
+def _timings(record: Record | None) -> Mapping[tuple[Device, Mode], Timing]:
+    return {} if record is None else eager(record)
 
 
 def _accuracy(group: Sequence[Record]) -> dict[int, float]:

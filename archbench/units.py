@@ -51,6 +51,19 @@ def parse_counts(text: str) -> tuple[int, ...]:
     return counts
 
 
+def parse_numbers(text: str, what: str) -> tuple[int, ...]:
+    """Return the whole numbers from 1 of a comma-separated list, in its order, each once.
+
+    Raises:
+        InputError: anything else; `what` names the list.
+    """
+    items = [item.strip() for item in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,9}", item) and int(item) > 0 for item in items):
+        msg = f"{what}: {_shown(text)} is not accepted"
+        raise InputError(msg, "Give whole numbers from 1, separated by commas: 1,32,256.")
+    return tuple(dict.fromkeys(int(item) for item in items))
+
+
 def parse_shape(text: str) -> tuple[int, int, int]:
     """Return (channels, height, width) from `1x48x48`; `48x48x1` is taken for the same, as Keras users write it.
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from archbench import stats
 from archbench.reference import shown
 from archbench.schema import Budget
 from archbench.tables import DEVICES, MODES, name_of
+from archbench.timing.sessions import eager
+from archbench.timing_words import doubt_notes
 from archbench.units import compact, either, grouped, micros, number, options, percent, ratio, short, with_interval
 
 if TYPE_CHECKING:
@@ -126,10 +127,6 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
     recipes = [cell.recipe for cell in cells]
     seeds = len({recipe.seed for recipe in recipes})
     warnings = dict.fromkeys(warning for record in records for warning in record.cell.warnings)
-    doubts = sorted({
-        f"{name_of([record])}, {timing.mode} on {timing.device}: {doubt}"
-        for record in records for timing in record.timings if (doubt := stats.instability(timing))
-    })  # fmt: skip
     baseline = next(iter(table.loc[table["is_baseline"], "model"]), "the baseline")
     lines = [
         f"# Time overhead against {baseline}",
@@ -146,8 +143,18 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
         "Accuracy: mean difference over paired seeds ± half the 95 % t-interval.",
     ]
     lines += [line for warning in warnings for line in ("", f"**Warning: {warning}.**")]
-    lines += ["", "Unstable timings:", "", *(f"- {doubt}" for doubt in doubts)] if doubts else []
+    for note in timing_notes(records):
+        lines += ["", note]
     return "\n".join(lines) + "\n"
+
+
+def timing_notes(records: Sequence[Record]) -> list[str]:
+    """Return what must be known of the timings: the least difference that could be told, and why some are unstable."""
+    several = len({device for record in records for device, _ in eager(record)}) > 1
+    return doubt_notes({
+        f"{name_of([record])} {mode}{f' on {device}' if several else ''}": timing
+        for record in records for (device, mode), timing in eager(record).items()
+    })  # fmt: skip
 
 
 def _timed(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -163,7 +170,10 @@ def _heading(mode: str, device: str, table: pd.DataFrame) -> str:
 def _ratio_words(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
     text = ratio(row[name], low, high)
-    return f"{text} tie" if text and low is not None and low <= 1 <= high else text
+    if not text or low is None:
+        return text
+    unstable = row.get(name.replace("_ratio_", "_unstable_"))
+    return text + (" tie" if low <= 1 <= high else "") + (" unstable" if unstable else "")
 
 
 def _points_words(row: Mapping[str, Any]) -> str:

@@ -9,10 +9,14 @@ import pytest
 import torch
 from hypothesis import settings
 
+from archbench import api, timing
 from archbench.data import Dataset
 from archbench.pipeline import run
+from archbench.schema import Peaks, Timing
 from archbench.study import make_study
-from archbench.timing import Protocol
+from archbench.timing import Protocol, launch
+from archbench.timing.clock import Elapsed
+from archbench.timing.noise import Look
 
 # A shared machine pauses when it likes: no example is too slow. CI repeats the same examples each time.
 settings.register_profile("archbench", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -20,7 +24,7 @@ settings.load_profile("archbench")
 
 torch.set_num_threads(1)  # several test processes share the cores
 
-QUICK = Protocol(rounds=8, min_rounds=1, block_us=1, warmup_blocks=0)
+QUICK = Protocol(min_rounds=8)
 SHARED = Path(__file__).parents[2] / "shared"
 
 
@@ -46,6 +50,45 @@ def _no_config_folder(tmp_path_factory):
     os.environ["MPLCONFIGDIR"] = str(tmp_path_factory.mktemp("matplotlib"))
     os.environ["MPLBACKEND"] = "agg"
     os.environ["ARCHBENCH_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+def timing_of(samples=(), **changes):
+    settings = {
+        "sized_key": "a", "device": "cpu", "device_name": "x", "precision": "fp32", "mode": "train", "batch_size": 8,
+        "threads": 1, "samples_us": tuple(samples), "steps_per_sample": 1, "session": "s", "optimizer": "adam",
+        "torch": "2",
+    }  # fmt: skip
+    return Timing(**(settings | changes))
+
+
+class InstantClock:
+    """Every block takes a second, whatever it does: so a turn is one round, and no test waits for the clock."""
+
+    least_steps = 1
+
+    def elapsed(self, work):
+        work()
+        return Elapsed(1e6, 1e6)
+
+
+class Quiet:
+    """A machine on which nothing else runs."""
+
+    def look(self):
+        return Look(busy_s=0.0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _instant_timing(tmp_path_factory):
+    """Steps are timed in the test's own process, by a clock that does not run; the locks are the test's own."""
+    os.environ["ARCHBENCH_LOCKS"] = str(tmp_path_factory.mktemp("locks"))
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("Here", "Fresh"):
+            patch.setattr(timing, name, lambda: launch.Here(InstantClock()))
+        patch.setattr(timing, "MachineNoise", lambda device: Quiet())
+        for module in (timing, api):
+            patch.setattr(module, "peaks_of", lambda *args, **more: Peaks(1e11, 1e10))
+        yield
 
 
 @pytest.fixture

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK
 from PIL import Image
 from test_cli import invoke
 from typer.testing import CliRunner
 
-from archbench import cli, pipeline
+from archbench import cli
 from archbench.comparison import Comparison
 from archbench.data import load_dataset, sources
 from archbench.settings import make_view
@@ -263,7 +262,6 @@ def test_help_shows_the_options(command, options):
 
 
 def test_a_comparison_warns_of_leakage_and_takes_the_options_of_data(monkeypatch, capsys, leaky):
-    monkeypatch.setattr(pipeline, "Protocol", lambda: QUICK)
     monkeypatch.setattr(Comparison, "write_figures", lambda *_: [])
     common = ("compare", "linear", "-d", leaky, "--epochs", 1, "--seeds", 1, "--workers", 0, "--quiet", "--out", "out")
     code, out, err = invoke(monkeypatch, capsys, *common)
@@ -278,7 +276,6 @@ def test_a_comparison_warns_of_leakage_and_takes_the_options_of_data(monkeypatch
 
 
 def test_several_pre_processings_are_compared(monkeypatch, capsys):
-    monkeypatch.setattr(pipeline, "Protocol", lambda: QUICK)
     monkeypatch.setattr(Comparison, "write_figures", lambda *_: [])
     words = (
         "compare", "linear", "--split", "60/20/20", "--preprocess", "original,resize:4", "--epochs", 1, "--seeds", 1,

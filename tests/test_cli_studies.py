@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import QUICK
 from test_cli import FILES, invoke
 from test_described import STUDY, TUNE
 from typer.testing import CliRunner
 
-from archbench import cli, pipeline
+from archbench import cli
 from archbench.comparison import Comparison
 from archbench.pipeline import done_keys
 from archbench.study_file import shipped
@@ -27,11 +26,6 @@ from torch import nn
 def net_of_a_plugin(*, num_classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))
 """
-
-
-@pytest.fixture(autouse=True)
-def _quick_clock(monkeypatch):
-    monkeypatch.setattr(pipeline, "Protocol", lambda: QUICK)
 
 
 @pytest.fixture

@@ -163,7 +163,6 @@ def test_what_is_trained_first_is_there_for_the_comparison_and_for_the_search(tm
 
 
 def test_a_study_can_be_reproduced_from_python(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "Protocol", lambda: QUICK)
     Path("mine.toml").write_text(STUDY)
     found = archbench.reproduce("mine.toml", "quick", workers=0)
     assert found.comparison.folder == Path("results/mine-quick")
@@ -178,7 +177,6 @@ def test_a_study_can_be_reproduced_from_python(tmp_path, monkeypatch):
 
 
 def test_a_file_may_bring_its_own_models(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "Protocol", lambda: QUICK)
     monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
     monkeypatch.syspath_prepend(tmp_path)
     Path("own_nets.py").write_text(

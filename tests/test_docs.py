@@ -60,7 +60,7 @@ def test_every_command_of_the_readme_works(own_registries, monkeypatch, capsys, 
     words = shlex.split(line, comments=True)[1:]
     if words[0] == "compare" and "--dry-run" not in words:
         words.append("--dry-run")
-    if words[0] in {"train", "run", "tune"}:
+    if words[0] in {"train", "run", "tune", "time"}:
         words += ["--quiet"]
     if words[0] == "tune":
         words += ["--trials", "1", "--epochs", "1", "--seeds", "1"]

@@ -10,7 +10,7 @@ from conftest import QUICK, small_study
 from torch import nn
 
 import zoo
-from archbench import pipeline
+from archbench import instruments, pipeline
 from archbench.data import load_dataset
 from archbench.errors import DataError, InputError, Interrupted, StoreError
 from archbench.pipeline import done_keys, load, run, stored_folders
@@ -109,8 +109,8 @@ def test_the_same_study_runs_nothing_and_a_new_seed_only_itself(tmp_path, traine
     assert len(trained) == 4
     trained.clear()
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "time_models", None)
-        patch.setattr(pipeline, "measure_cost", None)
+        patch.setattr(instruments, "time_models", None)
+        patch.setattr(instruments, "measure_cost", None)
         again = quick(small_study(), tmp_path)
         assert trained == []
         assert again.records == first.records
@@ -179,7 +179,7 @@ def test_a_failure_is_tried_again_and_a_divergence_is_not(tmp_path, own_models, 
     assert [record.status for record in first.records] == ["failed", "diverged"]
     assert first.records[1].training.diverged_epoch == 1
     trained.clear()
-    monkeypatch.setattr(pipeline, "time_models", None)  # what cannot be timed is not timed again each time
+    monkeypatch.setattr(instruments, "time_models", None)  # what cannot be timed is not timed again each time
     quick(study, tmp_path)
     assert [cell.model for cell in trained] == ["own_unrun"]
 

@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from conftest import timing_of as timing
 from test_schema import CELL, RECORD, TRAINING
-from test_stats import timing
 
 from archbench.errors import OutputError, StoreError
 from archbench.schema import Metrics, Recipe, Study

@@ -219,7 +219,6 @@ def test_a_budget_of_the_study_is_every_models(tmp_path):
 
 
 def test_it_can_be_called_from_python(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "Protocol", lambda: QUICK)
     settings = {"budgets": "3k", "epochs": 1, "seeds": 1, "split": "60/20/20", "workers": 0}
     tuning = archbench.tune("mlp", 2, {"lr": "1e-3:1e-2", "batch_size": [16]}, **settings)
     assert tuning.comparison.folder.as_posix() == "results/tune-digits"

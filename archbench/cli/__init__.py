@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from archbench.cli import compare, cost, datasets, models, results, studies, tune
+from archbench.cli import compare, cost, datasets, models, results, studies, time, tune
 from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
 from archbench.errors import ArchbenchError, Interrupted, reason
@@ -25,6 +25,7 @@ app.command("train")(results_only(compare.train))
 app.command("list")(results_only(models.list_))
 app.command("show")(results_only(models.show))
 app.command("cost")(results_only(cost.cost))
+app.command("time")(results_only(time.time))
 app.command("plot")(results_only(results.plot))
 app.command("export")(results_only(results.export))
 app.add_typer(datasets.app, name="datasets")
@@ -32,6 +33,7 @@ app.command("run")(results_only(studies.run))
 app.command("reproduce")(results_only(studies.reproduce))
 app.command("studies")(results_only(studies.studies))
 app.command("tune")(results_only(tune.tune))
+app.command("doctor")(results_only(time.doctor))
 
 
 def _version(value: bool) -> None:

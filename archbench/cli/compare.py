@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from archbench.comparison import Comparison
     from archbench.schema import Study
+    from archbench.timing import Protocol
     from archbench.tuning import Tuning
 
 
@@ -35,6 +36,7 @@ def compare(
     out_folder: Path | None,
     as_json: bool,
     quiet: bool,
+    protocol: Any,
     **settings: Any,
 ) -> None:
     """Compare models at equal parameters: size, count, time, train, draw.
@@ -50,7 +52,7 @@ def compare(
         models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, seeds=seeds,
         plugins=o.import_plugins(imports), **settings,
     )  # fmt: skip
-    finish(study, folder, workers, as_json=as_json, quiet=quiet, dry_run=dry_run)
+    finish(study, folder, workers, protocol, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
 @sharing(*TRAINING)
@@ -64,6 +66,7 @@ def train(
     out_folder: Path | None,
     as_json: bool,
     quiet: bool,
+    protocol: Any,
     **settings: Any,
 ) -> None:
     """Train one model once and show its epochs; the result is kept in results/train-<data set>."""
@@ -83,7 +86,7 @@ def train(
     if study.cases:
         msg = "one model is trained once, on one pre-processing"
         raise InputError(msg, "Join steps by +; `archbench compare` compares several.")
-    comparison, files = run_study(study, folder, None, quiet=quiet)
+    comparison, files = run_study(study, folder, None, protocol, quiet=quiet)
     if as_json:
         print_json({**json_rows(comparison.frame())[0], "curve": json_rows(comparison.epochs())})
     else:
@@ -94,12 +97,21 @@ def train(
     finished(comparison)
 
 
-def finish(study: Study, folder: Path, workers: int | None, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+def finish(
+    study: Study,
+    folder: Path,
+    workers: int | None,
+    protocol: Protocol,
+    *,
+    as_json: bool,
+    quiet: bool,
+    dry_run: bool,
+) -> None:
     """Do all of a study, or show what there is to do; print what came of it."""
     if dry_run:
         dry_run_of(study, folder, as_json=as_json)
         return
-    comparison, files = run_study(study, folder, workers, quiet=quiet)
+    comparison, files = run_study(study, folder, workers, protocol, quiet=quiet)
     if as_json:
         print_json({
             "name": folder.name, "folder": str(folder), "files": [str(file) for file in files],
@@ -111,12 +123,14 @@ def finish(study: Study, folder: Path, workers: int | None, *, as_json: bool, qu
     finished(comparison)
 
 
-def run_study(study: Study, folder: Path, workers: int | None, *, quiet: bool) -> tuple[Comparison, list[Path]]:
+def run_study(
+    study: Study, folder: Path, workers: int | None, protocol: Protocol, *, quiet: bool
+) -> tuple[Comparison, list[Path]]:
     """Do all of a study with its progress shown; return it and the files that were written."""
     from archbench import pipeline
 
     with Display(quiet=quiet) as display:
-        comparison = pipeline.run(study, folder, workers=workers, report=display)
+        comparison = pipeline.run(study, folder, workers=workers, report=display, protocol=protocol)
     return comparison, written(comparison)
 
 
@@ -132,7 +146,7 @@ def written(comparison: Comparison) -> list[Path]:
 def print_comparison(comparison: Comparison, files: list[Path]) -> None:
     """Print the summary, the overhead, and where all of it was written."""
     from archbench.units import either, number
-    from archbench.words import overhead_brief, summary_words
+    from archbench.words import overhead_brief, summary_words, timing_notes
 
     study = comparison.study
     recipes = [case.recipe for case in study.settings]
@@ -147,6 +161,8 @@ def print_comparison(comparison: Comparison, files: list[Path]) -> None:
         out.print()
         base = study.baseline or comparison.records[0].cell.model
         print_table(brief, f"Relative to {base}; accuracy in points")
+    for note in timing_notes(comparison.records):
+        out.print(f"\n{note}")
     for warning in dict.fromkeys(text for record in comparison.records for text in record.cell.warnings):
         out.print(f"\nwarning: {warning}")
     out.print()

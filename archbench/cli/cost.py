@@ -14,8 +14,9 @@ from archbench.cli.show import err, out, print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from archbench.cost.layers import Layer
     from archbench.cost.reconcile import Reconciliation
-    from archbench.schema import Cost, SizedModel
+    from archbench.schema import Cost, Memory, SizedModel
 
 Reconcile = Annotated[
     bool, typer.Option("--reconcile", help="Explain how each counter's figure differs from ours; exit 1 where not.")
@@ -27,6 +28,14 @@ LayersFile = Annotated[
 PublishedToo = Annotated[
     bool, typer.Option("--published", help="Count all of torchvision's classifiers beside what it publishes of them.")
 ]
+
+
+StepMemory = Annotated[
+    int | None,
+    typer.Option("--batch-size", "-b", help="Measure the memory of a training step of so many samples, too.", min=1,
+                 show_default="not measured"),
+]  # fmt: skip
+MemoryDevice = Annotated[str, typer.Option("--device", help="Where that step is taken: cpu or cuda.")]
 
 
 def cost(
@@ -41,6 +50,10 @@ def cost(
     layers: LayersToo = False,
     layers_file: LayersFile = None,
     published: PublishedToo = False,
+    batch_size: StepMemory = None,
+    optimizer: o.Optimizer = "adam",
+    precision: o.Precision = "fp32",
+    device: MemoryDevice = "cpu",
     imports: o.Imports = None,
     as_json: o.AsJson = False,
     debug: o.Debug = False,
@@ -70,16 +83,15 @@ def cost(
     sized = [api.size(model, budget, input=input_shape, classes=classes) for model in models]
     costs = [measure_cost(one) for one in sized]
     tables = [layer_table(one) for one in sized] if layers or layers_file else []
+    memories = _memories(sized, batch_size, device, {"optimizer": optimizer, "precision": precision})
     if layers_file is not None:
         frame = layers_frame(dict(zip(models, tables, strict=True)))
         write_file(layers_file, lambda path: frame.to_csv(path, index=False))
     if as_json:
-        rows = [_cost_row(one, cost, reconciled(cost)) for one, cost in zip(sized, costs, strict=True)]
-        for row, table in zip(rows, tables, strict=False):
-            row["layers"] = table
-        print_json(rows[0] if len(rows) == 1 else rows)
+        _print_json(sized, costs, tables, memories)
     else:
         print_table(cost_words(sized, costs), "For one example in eval mode")
+        _show_memories(sized, memories)
         for one, figures in zip(sized, costs, strict=True):
             _show_counters(one, figures, reconcile=reconcile)
         for one, table in zip(sized, tables, strict=False):
@@ -88,6 +100,40 @@ def cost(
             out.print(f"Written: {layers_file}")
     if reconcile and any(found.residual for cost in costs for found in reconciled(cost)):
         raise typer.Exit(1)
+
+
+def _print_json(
+    sized: Sequence[SizedModel],
+    costs: Sequence[Cost],
+    tables: Sequence[Sequence[Layer]],
+    memories: Sequence[Memory | None],
+) -> None:
+    from archbench.cost.reconcile import reconcile as reconciled
+
+    rows = [_cost_row(one, cost, reconciled(cost)) for one, cost in zip(sized, costs, strict=True)]
+    for name, found in (("layers", tables), ("memory", memories)):  # each only where it was asked for
+        for row, value in zip(rows, found, strict=False):
+            row[name] = value
+    print_json(rows[0] if len(rows) == 1 else rows)
+
+
+def _memories(
+    sized: Sequence[SizedModel], batch_size: int | None, device: str, recipe: dict[str, Any]
+) -> list[Memory | None]:
+    """Return the memory of a training step of each model; nothing where no batch size is asked for."""
+    from archbench import api
+
+    return [] if batch_size is None else [api.memory_of(one, batch_size, device, **recipe) for one in sized]
+
+
+def _show_memories(sized: Sequence[SizedModel], memories: Sequence[Memory | None]) -> None:
+    from archbench.model_words import memory_words
+
+    known = [memory for memory in memories if memory is not None]
+    if memories:
+        what = f" of {known[0].batch_size} samples on {known[0].device}" if known else ""
+        out.print()
+        print_table(memory_words(sized, memories), f"A training step{what}")
 
 
 def _show_published(file: Path | None, *, as_json: bool) -> None:

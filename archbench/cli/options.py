@@ -171,6 +171,21 @@ Device = Annotated[
 Threads = Annotated[
     int, typer.Option("--threads", help="Threads a step, in timing and in each worker.", rich_help_panel=MEASURING)
 ]
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--processes", min=0, max=100, rich_help_panel=MEASURING,
+        help="Fresh processes that time the models in turns; 0 times in this one.",
+    ),
+]  # fmt: skip
+MaxSeconds = Annotated[
+    float,
+    typer.Option(
+        "--max-seconds", min=0, rich_help_panel=MEASURING,
+        help="A session of timing ends after this long, its warm-up apart, or as soon as its intervals are narrow.",
+    ),
+]  # fmt: skip
+Retime = Annotated[bool, typer.Option("--retime", help="Time again what is timed already.", rich_help_panel=MEASURING)]
 Workers = Annotated[
     int | None,
     typer.Option(

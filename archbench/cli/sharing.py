@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from archbench.cli import options as o
+
+if TYPE_CHECKING:
+    from archbench.timing import Protocol
 
 Command = Callable[..., None]
 
@@ -26,6 +29,9 @@ def sharing(*groups: Command) -> Callable[[Command], Command]:
 
         def run(**given: Any) -> None:
             given.pop("debug", None)  # acts while it is parsed
+            if timing in groups:
+                named = inspect.signature(timing).parameters
+                given["protocol"] = _protocol(**{name: given.pop(name) for name in named})
             command(**given)
 
         run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
@@ -57,6 +63,16 @@ def source(data_root: o.DataRoot = None, download: o.Download = False) -> None:
 
 def machine(device: o.Device = "auto", threads: o.Threads = 1) -> None:
     """What is trained and timed on."""
+
+
+def timing(processes: o.Processes = 5, max_seconds: o.MaxSeconds = 30, retime: o.Retime = False) -> None:
+    """How steps are timed; the command gets one `protocol`."""
+
+
+def _protocol(processes: int, max_seconds: float, retime: bool) -> Protocol:
+    from archbench.timing import Protocol
+
+    return Protocol(processes=processes, max_seconds=max_seconds, again=retime)
 
 
 def steps(preprocess: o.Preprocess = "") -> None:
@@ -98,4 +114,5 @@ def recipe(
     """How models are trained and on what, under the names of `archbench.settings.make_recipe`."""
 
 
-TRAINING = (variants, recipe, source, steps, view, machine, naming, outputs)  # of every command that trains by options
+# Of every command that trains by options.
+TRAINING = (variants, recipe, source, steps, view, machine, timing, naming, outputs)

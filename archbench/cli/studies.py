@@ -9,12 +9,13 @@ import typer
 
 from archbench.cli import options as o
 from archbench.cli.compare import dry_run_of, finished, print_comparison, print_search, written
-from archbench.cli.sharing import machine, outputs, sharing, source
+from archbench.cli.sharing import machine, outputs, sharing, source, timing
 from archbench.cli.show import Display, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
     from archbench.reproduction import Reproduction
     from archbench.study_schema import StudyFile
+    from archbench.timing import Protocol
 
 File = Annotated[Path, typer.Argument(help="A study file (TOML).", metavar="FILE", show_default=False)]
 Name = Annotated[str, typer.Argument(help="A study of `archbench studies`.", metavar="NAME", show_default=False)]
@@ -50,7 +51,7 @@ def of_studies(
     """What is common to a study of one's own and a shipped one."""
 
 
-@sharing(source, machine, of_studies, outputs)
+@sharing(source, machine, timing, of_studies, outputs)
 def run(file: File, scale: FileScale = None, imports: o.Imports = None, **options: Any) -> None:
     """Run the study that a file describes; results go to results/FILE's name."""
     from archbench.study_file import read_study
@@ -60,7 +61,7 @@ def run(file: File, scale: FileScale = None, imports: o.Imports = None, **option
     _do(described, scale or "full", file.stem, **options)
 
 
-@sharing(source, machine, of_studies, outputs)
+@sharing(source, machine, timing, of_studies, outputs)
 def reproduce(name: Name, scale: Scale = "quick", **options: Any) -> None:
     """Run a published comparison again, and set what was measured beside what was published."""
     from archbench.study_file import find_study, read_study
@@ -109,6 +110,7 @@ def _do(
     as_json: bool,
     quiet: bool,
     dry_run: bool,
+    protocol: Protocol,
     **place: Any,
 ) -> None:
     """Do all of a study file at a scale; `place` is what it leaves to the machine."""
@@ -129,7 +131,7 @@ def _do(
     files: list[Path] = []
     with Display(quiet=quiet) as display:
         reproduction = run_described(
-            described, study, folder, workers=workers, report=display,
+            described, study, folder, workers=workers, report=display, protocol=protocol,
             on_compared=lambda compared: files.extend(written(compared)),
         )  # fmt: skip
     comparison = reproduction.comparison

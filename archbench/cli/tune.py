@@ -37,6 +37,7 @@ def tune(
     out_folder: Path | None,
     as_json: bool,
     quiet: bool,
+    protocol: Any,
     **settings: Any,
 ) -> None:
     """Search each model's settings with the same number of trials, on the validation split alone.
@@ -70,7 +71,7 @@ def tune(
             out.print(f"{number(trials * len(rows), 'trial')}, {then}, in {folder}")
         return
     with Display(quiet=quiet) as display:
-        tuning = run(study, folder, trials, space, workers=workers, seed=search_seed, report=display)
+        tuning = run(study, folder, trials, space, workers=workers, seed=search_seed, report=display, protocol=protocol)
     files = written(tuning.comparison) + tuning.write(folder)
     frame = tuning.frame()
     if as_json:

@@ -10,6 +10,7 @@ from archbench.budget import build_model
 from archbench.errors import ModelError, reason
 from archbench.files import write_file
 from archbench.schema import Outcome
+from archbench.timing.locks import training_on
 from archbench.training import torch_threads, train
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def train_cell(
         if dataset.sha256 != cell.data_sha256:
             msg = f"the files of {cell.dataset} changed while the comparison ran"
             raise ModelError(msg, "Run the command again.")
-        with torch_threads(cell.threads):
+        with training_on(cell.device, lambda why: print(why, file=log or sys.stderr)), torch_threads(cell.threads):
             training = train(
                 lambda: build_model(sized),
                 dataset,

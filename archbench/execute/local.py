@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from archbench.environment import worker_variables
 from archbench.execute import train_cell
 from archbench.execute.worker import Message, Setup
 from archbench.schema import Outcome
@@ -137,7 +138,7 @@ class _Worker(threading.Thread):
             process = subprocess.Popen(
                 [sys.executable, "-m", "archbench.execute.worker"],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                process_group=0,  # Ctrl-C in a terminal reaches the parent only
+                env=worker_variables(), process_group=0,  # Ctrl-C in a terminal reaches the parent only
             )  # fmt: skip
         assert process.stdin is not None  # noqa: S101 - it is a pipe
         process.stdin.write(self._setup)

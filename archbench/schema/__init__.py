@@ -11,18 +11,18 @@ from archbench.schema.results import (
     Environment,
     Epoch,
     Metrics,
-    Mode,
     Outcome,
     Progress,
     Record,
     Split,
     Status,
-    Timing,
     Training,
 )
+from archbench.schema.timings import Conditions, Engine, Memory, Mode, Peaks, Timing
 
 __all__ = [
-    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Budget", "Case", "Cell", "Cost", "Count", "Device",
-    "Environment", "Epoch", "Metrics", "Mode", "Outcome", "Precision", "Progress", "Recipe", "Record", "SizedModel",
-    "Split", "Status", "Study", "Timing", "Training", "View", "changed", "digest", "fields",
+    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Budget", "Case", "Cell", "Conditions", "Cost", "Count",
+    "Device", "Engine", "Environment", "Epoch", "Memory", "Metrics", "Mode", "Outcome", "Peaks", "Precision",
+    "Progress", "Recipe", "Record", "SizedModel", "Split", "Status", "Study", "Timing", "Training", "View", "changed",
+    "digest", "fields",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The nouns of what is measured: timings, trainings, and the record of a run."""
+"""The nouns of what is measured: trainings, and the record of a run."""
 
 from __future__ import annotations
 
@@ -6,42 +6,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from archbench.schema.asked import Device, Precision, Recipe, View
+from archbench.schema.asked import Device, Recipe, View
 from archbench.schema.keys import changed, digest
 from archbench.schema.models import Budget, Cost, SizedModel  # noqa: TC001 - msgspec reads annotations
+from archbench.schema.timings import Memory, Timing  # noqa: TC001 - likewise
 
 RESULT_VERSION = 1
 """Raised whenever a change to archbench makes the same cell train to another result: part of every key."""
 
 Status = Literal["done", "failed", "diverged", "oom", "interrupted"]
 SETTLED: frozenset[Status] = frozenset({"done", "diverged"})  # runs that would come to the same again
-Mode = Literal["train", "infer"]
 Split = Literal["train", "validation", "test"]
 SPLITS_OF_AN_EPOCH: tuple[Split, Split] = ("train", "validation")
-
-
-@dataclass(frozen=True)
-class Timing:
-    """The raw samples of one model in one mode on one device; statistics are derived by `archbench.stats`.
-
-    Attributes:
-        samples_us: the time of one step in each round, in microseconds, in the order of the rounds.
-        steps_per_sample: steps that each sample is the mean of.
-        session: models that share it were timed side by side, round by round, and may be compared as ratios.
-    """
-
-    sized_key: str
-    device: Device
-    device_name: str
-    precision: Precision
-    mode: Mode
-    batch_size: int
-    threads: int
-    samples_us: tuple[float, ...]
-    steps_per_sample: int
-    session: str
-    optimizer: str
-    torch: str
 
 
 @dataclass(frozen=True)
@@ -176,6 +152,7 @@ class Record:
     timings: tuple[Timing, ...] = ()
     error: str | None = None
     finished_at: str = ""
+    memory: Memory | None = None
 
 
 @dataclass(frozen=True)

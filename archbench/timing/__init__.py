@@ -1,133 +1,131 @@
-"""SizedModels -> Timings: training and inference steps of all compared models, side by side, on resident batches."""
+"""SizedModels -> Timings: training and inference steps of all compared models, side by side, on resident batches.
+
+locks      the device is this session's alone
+launch     fresh processes, or this one        process, protocol   what each of them does
+measure    turns, until the intervals are narrow or the time is up
+estimate   medians, ratios, intervals          doubts, roofline    what to think of them
+"""
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
-from archbench.budget import build_model
 from archbench.building import find_spec
-from archbench.environment import device_name
-from archbench.errors import reason
-from archbench.metrics import loss_of
-from archbench.optimizers import make_optimizer, penalty
+from archbench.environment import device_name, usable_cores
+from archbench.errors import InputError
 from archbench.schema import Timing
-from archbench.timing.clock import clock_for
-from archbench.timing.protocol import Protocol, interleave
-from archbench.training import autocast, resident, torch_threads
+from archbench.timing.launch import Fresh, Here
+from archbench.timing.locks import timing_on
+from archbench.timing.measure import Width, measure
+from archbench.timing.noise import MachineNoise
+from archbench.timing.peaks import peaks_of
+from archbench.timing.protocol import Protocol
+from archbench.timing.steps import MODES, Request, Subject, modes_of
+from archbench.units import number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from torch import Tensor, nn
+    from archbench.schema import Device, Engine, Environment, Peaks, SizedModel
+    from archbench.timing.launch import Launcher
+    from archbench.timing.measure import Measured
+    from archbench.timing.noise import NoiseReader
 
-    from archbench.schema import Device, Environment, Mode, Recipe, SizedModel
-    from archbench.timing.clock import Clock
-
-__all__ = ["MODES", "Protocol", "modes_of", "time_models"]
-
-MODES: tuple[Mode, ...] = ("train", "infer")
+__all__ = ["ENGINES", "MODES", "Protocol", "Request", "Width", "modes_of", "shown", "time_models"]
 
 
-def modes_of(sized: SizedModel) -> tuple[Mode, ...]:
-    """Return what a model is timed in: a training step is one of gradient descent."""
-    return MODES if find_spec(sized.model).by_gradient else ("infer",)
+ENGINES: dict[Device, tuple[Engine, ...]] = {"cpu": ("eager",), "cuda": ("eager", "graph")}  # by default
+
+
+def shown(width: Width, protocol: Protocol) -> tuple[float, float, str]:
+    """Return where a session stands as (done, total, words), in seconds of its limit."""
+    goal = f"ratios within ±{100 * width.ratio:.1f} % (goal {100 * protocol.ratio_goal:g}), " if width.ratio else ""
+    words = f"{goal}steps within ±{100 * width.step:.1f} % (goal {100 * protocol.step_goal:g})"
+    spent = min(width.seconds, protocol.max_seconds)
+    return spent, protocol.max_seconds, f"{words}, {width.seconds:.0f} of at most {protocol.max_seconds:g} s"
 
 
 def time_models(
-    models: Sequence[SizedModel],
-    batches: Mapping[tuple[int, int, int], Tensor],
-    recipe: Recipe,
-    device: Device,
-    threads: int,
+    request: Request,
     environment: Environment,
     *,
     protocol: Protocol | None = None,
-    clock: Clock | None = None,
-    fit: Callable[[SizedModel, nn.Module], None] | None = None,
-    on_round: Callable[[int, int], None] = lambda done, total: None,
+    against: Mapping[str, str] | None = None,
+    launcher: Launcher | None = None,
+    noise: NoiseReader | None = None,
+    on_width: Callable[[Width], None] = lambda width: None,
     on_problem: Callable[[str], None] = lambda problem: None,
 ) -> list[Timing]:
-    """Time the training step and the inference step of every model, interleaved.
+    """Time the training step and the inference step of every model, side by side.
 
     A training step is zero grad, forward, loss, backward and optimizer step; an inference step is a forward pass in
     inference mode and eval mode.
 
     Args:
-        models: what is compared.
-        batches: a normalised batch (N, C, H, W) for each input shape; it is made resident on the device.
-        recipe: gives the optimizer, the batch size and the precision.
-        device: where.
-        threads: intra-op threads of torch on the CPU.
+        request: what is timed. A model that is defined in the running script or notebook is timed in this process.
         environment: names the device.
         protocol: how long and how often.
-        clock: by default the device's.
-        fit: teaches a model that learns without gradients, where its speed depends on that; it has no training step.
-        on_round: is told (rounds done, rounds planned).
-        on_problem: is told of each model that fails; it is left out.
+        against: by a model's key that of the model which its ratio is taken to; by default the first.
+        launcher: starts the processes; by default fresh ones, or none but this where the protocol says 0.
+        noise: looks at the machine; by default its own accounts.
+        on_width: is told how wide the intervals are, after every turn of all processes.
+        on_problem: is told of each model that fails, which is left out, and of what makes others wait.
 
     Returns:
-        One timing a model and mode, all of one session.
+        One timing a model, mode and engine, all of one session.
+
+    Raises:
+        InputError: more threads than there are cores.
+        ModelError: no process lived.
     """
     protocol = protocol or Protocol()
-    steps: dict[tuple[str, Mode], Callable[[], None]] = {}
-    with torch_threads(threads):
-        for sized in models:
-            for mode in modes_of(sized):
-                try:
-                    step = _step(sized, mode, batches[sized.input_shape], recipe, device, fit)
-                    step()
-                except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a model raises, the others are timed
-                    on_problem(f"{sized.model} cannot be timed ({mode}, {device}): {reason(error)}")
-                else:
-                    steps[sized.key, mode] = step
-        samples = interleave(steps, clock or clock_for(device), protocol, on_round)
-    session = uuid.uuid4().hex
-    return [
-        Timing(
-            sized_key=key, device=device, device_name=device_name(environment, device), precision=recipe.precision,
-            mode=mode, batch_size=recipe.batch_size, threads=threads, samples_us=measured.values_us,
-            steps_per_sample=measured.steps, session=session, optimizer=recipe.optimizer,
-            torch=environment.torch,
+    _check_threads(request.threads)
+    if launcher is None:
+        here = protocol.processes == 0 or any(_only_here(sized) for sized in request.models)
+        launcher = Here() if here else Fresh()
+    first = request.models[0].key
+    against = against or {sized.key: first for sized in request.models}
+    with timing_on(request.device, on_problem):
+        peaks = peaks_of(request.device, request.recipe.precision, request.threads, environment)
+        measured = measure(
+            request, protocol, launcher, noise or MachineNoise(request.device), against=against, on_width=on_width
         )
-        for (key, mode), measured in samples.items()
-    ]  # fmt: skip
+    for problem in measured.problems:
+        on_problem(problem)
+    return [
+        _timing(subject, request, environment, measured, peaks)
+        for subject in measured.series
+        if isinstance(subject, Subject) and not subject.twin
+    ]
 
 
-def _step(
-    sized: SizedModel,
-    mode: Mode,
-    images: Tensor,
-    recipe: Recipe,
-    device: Device,
-    fit: Callable[[SizedModel, nn.Module], None] | None = None,
-) -> Callable[[], None]:
-    import torch
+def _check_threads(threads: int) -> None:
+    cores = usable_cores()
+    if not 1 <= threads <= cores:
+        msg = f"{number(threads, 'thread')}: this process may use {number(cores, 'core')}"
+        raise InputError(msg, f"Give 1 to {cores}; threads that share a core are timed by the scheduler.")
 
-    torch.manual_seed(0)
-    net = resident(build_model(sized), device, sized.input_shape).train(mode == "train")
-    if fit is not None and getattr(net, "learns_by_fit", False) and not getattr(net, "timed_unfitted", False):
-        fit(sized, net.cpu())
-        net = net.to(device)
-    batch = images.to(device)
-    if mode == "infer":
 
-        def infer() -> None:
-            with torch.inference_mode(), autocast(device, recipe.precision):
-                net(batch)
+def _only_here(sized: SizedModel) -> bool:
+    return find_spec(sized.model).build.__module__ == "__main__"
 
-        return infer
 
-    with torch.no_grad():
-        *places, outputs = net(batch[:2]).shape[1:]
-    labels = (torch.arange(len(batch), device=device) % outputs).view(-1, *[1] * len(places)).expand(-1, *places)
-    optimizer = make_optimizer(net, recipe)
-
-    def train() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with autocast(device, recipe.precision):
-            loss = loss_of(net(batch), labels, recipe)
-        (loss + penalty(net, recipe.l2)).backward()
-        optimizer.step()
-
-    return train
+def _timing(
+    subject: Subject, request: Request, environment: Environment, measured: Measured, peaks: Peaks | None
+) -> Timing:
+    series, recipe = measured.series[subject], request.recipe
+    twin = measured.series.get(subject._replace(twin=True)) if subject.engine == "eager" else None
+    shape = next(sized.input_shape for sized in request.models if sized.key == subject.sized_key)
+    data = measured.series.get(shape) if subject.mode == "train" else None
+    ready = measured.ready[min(measured.ready)]
+    compiled = [one.compile_s[subject] for one in measured.ready.values() if subject in one.compile_s]
+    return Timing(
+        sized_key=subject.sized_key, device=request.device, device_name=device_name(environment, request.device),
+        precision=recipe.precision, mode=subject.mode, batch_size=recipe.batch_size, threads=ready.threads,
+        samples_us=tuple(series.us), steps_per_sample=ready.steps[ready.subjects.index(subject)],
+        session=measured.session, optimizer=recipe.optimizer, torch=environment.torch,
+        processes=tuple(series.process) if len(measured.ready) > 1 else (), cpu_us=tuple(series.cpu_us),
+        twin_us=tuple(twin.us) if twin else (), engine=subject.engine, cores=ready.cores,
+        settled=measured.settled[subject], compile_s=max(compiled, default=None),
+        data_us=tuple(data.us) if data else (), peaks=peaks, conditions=measured.conditions,
+    )  # fmt: skip

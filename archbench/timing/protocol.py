@@ -1,4 +1,4 @@
-"""The order of a measurement: warm-up, calibration, then rounds in which every candidate is timed once.
+"""The order of a measurement in one process: blocks sized, warm-up, then rounds that hold every candidate once.
 
 A machine that slows down for a while slows all candidates of a round alike, so their ratios stand.
 """
@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import gc
 import math
-import random
+from collections import deque
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
+
+from archbench.timing.order import balanced_orders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
-    from archbench.timing.clock import Clock
+    from archbench.timing.clock import Clock, Elapsed
 
-K = TypeVar("K", bound="Hashable")
+    Step = Callable[[], None]
+    Round = list[Elapsed]
 
 
 @dataclass(frozen=True)
@@ -24,81 +28,107 @@ class Protocol:
     """How long and how often.
 
     Attributes:
-        rounds: samples of each candidate, unless `max_seconds` ends the measurement first.
-        min_rounds: samples of each candidate in any case.
+        processes: fresh ones, that take turns; 0 times in this process.
+        max_seconds: of a session; after it no new turn begins.
+        ratio_goal, step_goal: the session ends when half the interval of every ratio, and of every step's own time, is
+            at most this share of it.
+        min_rounds: of each process in any case.
+        turn_us: how long a process measures before it is the next one's turn.
         block_us: each sample is the mean of as many steps as take at least this long.
-        warmup_blocks: blocks of each candidate that are thrown away first.
-        max_seconds: after this long no new round begins.
+        settled_blocks: so many blocks must agree within `settled_spread` to end a candidate's warm-up.
+        warmup_us: after which it ends even if they do not.
         seed: of the order within the rounds.
+        again: whether what has been timed already is timed once more; both sessions are kept.
     """
 
-    rounds: int = 25
-    min_rounds: int = 8
-    block_us: float = 20_000
-    warmup_blocks: int = 2
+    processes: int = 5
     max_seconds: float = 60
+    ratio_goal: float = 0.01
+    step_goal: float = 0.02
+    min_rounds: int = 6
+    turn_us: float = 1e6
+    block_us: float = 20_000
+    settled_blocks: int = 5
+    settled_spread: float = 0.05
+    warmup_us: float = 1e6
     seed: int = 0
+    again: bool = False
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Microseconds a step, one value a round; each is the mean of `steps` steps."""
+class Bench:
+    """Candidates that are timed side by side in this process."""
 
-    values_us: tuple[float, ...]
-    steps: int
+    def __init__(self, candidates: Sequence[Step], clock: Clock, protocol: Protocol, process: int = 0) -> None:
+        """Take candidates; nothing is run yet.
+
+        Args:
+            candidates: one step of work each.
+            clock: measures a block of steps.
+            protocol: how long and how often.
+            process: its number, that the order of its rounds depends on.
+        """
+        self._candidates, self._clock, self._protocol = candidates, clock, protocol
+        self._orders = balanced_orders(len(candidates), protocol.seed * 1_000 + process)
+        self.steps = [clock.least_steps] * len(candidates)
+
+    def warm_up(self) -> list[bool]:
+        """Size every candidate's blocks and run them until they agree; return for each whether they did."""
+        gc.collect()
+        with uncollected():
+            return [self._warm_up(index) for index in range(len(self._candidates))]
+
+    def _warm_up(self, index: int) -> bool:
+        protocol, spent_us = self._protocol, 0.0
+        last: deque[float] = deque(maxlen=protocol.settled_blocks)
+        # The very first step allocates and picks kernels; a single one tells how long the others are.
+        first_us = min(self._clock.elapsed(self._candidates[index]).us for _ in range(2))
+        self._size(index, first_us)
+        while True:
+            step_us = self._block(index).us
+            spent_us += step_us * self.steps[index]
+            last.append(step_us)
+            self._size(index, step_us)  # again, as steps get shorter while the candidate warms up
+            if len(last) == protocol.settled_blocks and max(last) <= (1 + protocol.settled_spread) * min(last):
+                return True
+            if len(last) == protocol.settled_blocks and spent_us >= protocol.warmup_us:
+                return False
+
+    def _size(self, index: int, step_us: float) -> None:
+        needed = math.ceil(self._protocol.block_us / max(step_us, 1e-3))
+        self.steps[index] = max(self._clock.least_steps, needed)
+
+    def turn(self, turn_us: float) -> list[Round]:
+        """Return rounds until so many microseconds are measured, one at least: for each candidate its time a step."""
+        rounds: list[Round] = []
+        spent_us = 0.0
+        with uncollected():
+            for step in self._candidates:  # another process had the caches
+                step()
+            while not rounds or spent_us < turn_us:
+                taken = {index: self._block(index) for index in next(self._orders)}
+                rounds.append([taken[index] for index in range(len(self._candidates))])
+                spent_us += sum(one.us * steps for one, steps in zip(rounds[-1], self.steps, strict=True))
+        return rounds
+
+    def _block(self, index: int) -> Elapsed:
+        """Return the mean time of a step of one block."""
+        step, steps = self._candidates[index], self.steps[index]
+
+        def block() -> None:
+            for _ in range(steps):
+                step()
+
+        elapsed = self._clock.elapsed(block)
+        return elapsed._replace(us=elapsed.us / steps, cpu_us=elapsed.cpu_us / steps)
 
 
-def interleave(
-    candidates: Mapping[K, Callable[[], None]],
-    clock: Clock,
-    protocol: Protocol,
-    on_round: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[K, Samples]:
-    """Time every candidate side by side.
-
-    Args:
-        candidates: one step of work each.
-        clock: measures a block of steps.
-        protocol: how long and how often.
-        on_round: is told (rounds done, rounds planned).
-
-    Returns:
-        The raw samples of each candidate, all of the same length, in the order of the rounds.
-    """
-    order = list(candidates)
-    shuffle = random.Random(protocol.seed).shuffle  # noqa: S311 - an order, not a secret
-    steps: dict[K, int] = {}
-    values: dict[K, list[float]] = {key: [] for key in order}
-    spent_us = 0.0
-    for key, step in candidates.items():
-        first_us = min(clock.elapsed_us(step) for _ in range(2))  # the very first step allocates and picks kernels
-        steps[key] = max(1, math.ceil(protocol.block_us / max(first_us, 1e-3)))
-        for _ in range(protocol.warmup_blocks):
-            # The block is sized again as the candidate warms up and its steps get shorter.
-            block_us = clock.elapsed_us(_repeat(step, steps[key]))
-            steps[key] = max(1, math.ceil(protocol.block_us * steps[key] / max(block_us, 1e-3)))
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Within: the garbage collector is off; afterwards it is as it was."""
     collecting = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
-        for done in range(protocol.rounds):
-            if done >= protocol.min_rounds and spent_us >= protocol.max_seconds * 1e6:
-                break
-            shuffle(order)
-            for key in order:
-                block_us = clock.elapsed_us(_repeat(candidates[key], steps[key]))
-                values[key].append(block_us / steps[key])
-                spent_us += block_us
-            on_round(done + 1, protocol.rounds)
+        yield
     finally:
         if collecting:
             gc.enable()
-    return {key: Samples(tuple(values[key]), steps[key]) for key in candidates}
-
-
-def _repeat(step: Callable[[], None], times: int) -> Callable[[], None]:
-    def block() -> None:
-        for _ in range(times):
-            step()
-
-    return block

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from archbench.schema import Environment, Recipe, Record, Timing
+    from archbench.schema import Device, Environment, Mode, Recipe, Record, Timing
 
 
 Stepping = tuple[int, str, str]
@@ -25,6 +25,11 @@ def by_session(timings: Iterable[Timing]) -> dict[str, list[Timing]]:
     for timing in timings:
         sessions.setdefault(timing.session, []).append(timing)
     return sessions
+
+
+def eager(record: Record) -> dict[tuple[Device, Mode], Timing]:
+    """Return a record's timings by device and mode, steps being run op by op."""
+    return {(timing.device, timing.mode): timing for timing in record.timings if timing.engine == "eager"}
 
 
 def fits(timing: Timing, recipe: Recipe, threads: int, environment: Environment) -> bool:

@@ -9,11 +9,12 @@ import zoo
 from archbench.budget import size_model
 from archbench.schema import Budget
 from archbench.solver import closed_form
-from archbench.stats import median
 from archbench.timing.clock import CpuClock
-from archbench.timing.protocol import Protocol, interleave
+from archbench.timing.estimate import geometric, hierarchical
+from archbench.timing.protocol import Bench, Protocol
 
 SHAPE, CLASSES, TARGET = (3, 32, 32), 10, 200_000
+SECONDS = 15
 
 
 def size(family: str) -> None:
@@ -31,12 +32,16 @@ def main() -> None:
     """Print a row a family: both times as medians in milliseconds, and the median of their ratios."""
     families = [name for name in zoo.list_models() if zoo.model_spec(name).scalable]
     candidates = {(f, work): (lambda f=f, work=work: work(f)) for f in families for work in (size, build)}
-    samples = interleave(candidates, CpuClock(), Protocol(rounds=15, block_us=10_000))
+    bench = Bench(list(candidates.values()), CpuClock(), Protocol(block_us=10_000, warmup_us=1e5))
+    bench.warm_up()
+    rounds = bench.turn(SECONDS * 1e6)
+    samples = {key: [one[place].us for one in rounds] for place, key in enumerate(candidates)}
     print(f"{'family':14} {'size, ms':>9} {'build, ms':>10} {'ratio':>6}")
     for family in families:
-        sized, built = (samples[family, work].values_us for work in (size, build))
-        ratio = median([s / b for s, b in zip(sized, built, strict=True)])
-        print(f"{family:14} {median(sized).value / 1e3:9.2f} {median(built).value / 1e3:10.2f} {ratio.value:6.2f}")
+        sized, built = (samples[family, work] for work in (size, build))
+        ratio = geometric([[s / b for s, b in zip(sized, built, strict=True)]])
+        print(f"{family:14} {hierarchical([sized]).value / 1e3:9.2f} {hierarchical([built]).value / 1e3:10.2f} "
+              f"{ratio.value:6.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":

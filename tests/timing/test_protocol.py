@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import gc
-from itertools import pairwise
 
 import pytest
 
-from archbench.timing.clock import CpuClock, clock_for
-from archbench.timing.protocol import Protocol, interleave
+from archbench.timing.clock import CpuClock, Elapsed, clock_for
+from archbench.timing.protocol import Bench, Protocol
 
 
 class FakeClock:
-    """Time passes only by the steps that are run, each as long as its list says next."""
+    """Time passes only by the steps that are run, each as long as its list says next, the last for ever."""
 
-    def __init__(self):
+    def __init__(self, least_steps=1):
         self.now_us = 0.0
         self.log = []
+        self.least_steps = least_steps
 
-    def step(self, name, durations):
+    def step(self, name, *durations):
         rest = iter(durations)
         last = [0.0]
 
@@ -29,108 +29,138 @@ class FakeClock:
 
         return run
 
-    def elapsed_us(self, work):
+    def elapsed(self, work):
         start = self.now_us
         work()
-        return self.now_us - start
+        return Elapsed(self.now_us - start, 2 * (self.now_us - start))
 
 
-def test_samples_are_the_mean_step_of_each_block():
+def bench(clock, *steps, process=0, **settings):
+    return Bench(steps, clock, Protocol(**settings), process)
+
+
+def test_samples_are_the_mean_step_of_each_block_for_both_clocks():
     clock = FakeClock()
-    steps = {"a": clock.step("a", [100.0]), "b": clock.step("b", [300.0])}
-    samples = interleave(steps, clock, Protocol(rounds=5, block_us=1000))
-    assert samples["a"].values_us == (100.0,) * 5
-    assert samples["b"].values_us == (300.0,) * 5
-    assert samples["a"].steps == 10  # 10 x 100 µs fill a block
-    assert samples["b"].steps == 4  # 3 x 300 µs do not
+    mine = bench(clock, clock.step("a", 100.0), clock.step("b", 300.0), block_us=1000)
+    assert mine.warm_up() == [True, True]
+    assert mine.steps == [10, 4]  # 10 x 100 µs fill a block, 3 x 300 µs do not
+    rounds = mine.turn(10_000)
+    assert all(one == [Elapsed(100.0, 200.0), Elapsed(300.0, 600.0)] for one in rounds)
+    assert len(rounds) == 5  # of 2,200 µs each
 
 
-def test_the_first_step_does_not_size_the_blocks():
+def test_the_first_steps_do_not_size_the_blocks():
     clock = FakeClock()
-    samples = interleave({"a": clock.step("a", [50_000.0, 100.0])}, clock, Protocol(rounds=2, block_us=1000))
-    assert samples["a"].steps == 10
-    assert samples["a"].values_us == (100.0, 100.0)
+    mine = bench(clock, clock.step("a", 50_000.0, 100.0), block_us=1000)
+    mine.warm_up()
+    assert mine.steps == [10]
 
 
-def test_blocks_are_sized_again_while_the_candidate_warms_up():
+def test_blocks_grow_while_the_candidate_gets_faster():
     clock = FakeClock()
-    slow_start = [1000.0, 1000.0, 500.0] + [100.0] * 1000
-    samples = interleave({"a": clock.step("a", slow_start)}, clock, Protocol(rounds=1, block_us=1000, warmup_blocks=3))
-    assert samples["a"].steps == 10
+    mine = bench(clock, clock.step("a", *[1000.0] * 6, *[500.0] * 6, 100.0), block_us=1000)
+    assert mine.warm_up() == [True]
+    assert mine.steps == [10]
 
 
-def test_every_round_holds_every_candidate_once_in_a_new_order():
+def test_the_warm_up_ends_when_five_blocks_agree():
     clock = FakeClock()
-    names = ["a", "b", "c"]
-    protocol = Protocol(rounds=12, block_us=1, warmup_blocks=0)
-    interleave({name: clock.step(name, [1.0]) for name in names}, clock, protocol)
-    rounds = [tuple(clock.log[i : i + 3]) for i in range(len(clock.log) - 36, len(clock.log), 3)]
-    assert all(sorted(order) == names for order in rounds)
-    assert len(set(rounds)) > 3
-    assert {order[0] for order in rounds} == set(names)
+    slow = [1000.0, 1000.0, 1200.0, 1150.0, 1100.0, 1060.0, 1000.0, 1000.0, 1000.0, 1049.0, 1000.0, 9.0]
+    assert bench(clock, clock.step("a", *slow), block_us=1).warm_up() == [True]
+    # Two steps size the block. The sixth, 1,060, is more than 5 % above the later ones; from 1,000 on five agree.
+    assert len(clock.log) == 11
+
+
+def test_a_candidate_that_does_not_settle_is_given_up_on():
+    clock = FakeClock()
+    restless = bench(clock, clock.step("a", *[100.0, 200.0] * 50), block_us=1, warmup_us=2000)
+    assert restless.warm_up() == [False]
+    assert 12 <= len(clock.log) <= 18  # some 2,000 µs of 150 each
+    slow = FakeClock()
+    assert bench(slow, slow.step("a", *[1e6, 2e6] * 50), block_us=1, warmup_us=2000).warm_up() == [False]
+    assert len(slow.log) == 2 + 5  # blocks that are too few to agree prove nothing
+
+
+def test_cuda_blocks_hold_at_least_twenty_steps():
+    clock = FakeClock(least_steps=20)
+    mine = bench(clock, clock.step("a", 1e6), block_us=20_000)
+    mine.warm_up()
+    assert mine.steps == [20]
+
+
+def test_every_round_holds_every_candidate_once_in_a_balanced_order():
+    clock = FakeClock()
+    names = ["a", "b", "c", "d"]
+    mine = bench(clock, *(clock.step(name, 1.0) for name in names), block_us=1)
+    clock.log.clear()
+    assert len(mine.turn(16 - 1e-9)) == 4
+    assert clock.log[:4] == names  # untimed: what was in the caches is another process's
+    rounds = [clock.log[i : i + 4] for i in range(4, 20, 4)]
+    assert all(sorted(one) == names for one in rounds)
+    assert all(sorted(column) == names for column in zip(*rounds, strict=True))
+
+
+def test_processes_have_orders_of_their_own():
+    logs = []
+    for process in range(2):
+        clock = FakeClock()
+        mine = bench(clock, *(clock.step(name, 1.0) for name in "abcdef"), process=process, block_us=1)
+        mine.turn(60)
+        logs.append(clock.log)
+    assert logs[0] != logs[1]
 
 
 def test_a_slow_spell_falls_on_all_candidates_of_its_rounds():
     clock = FakeClock()
 
     class Slowing(FakeClock):
-        def elapsed_us(self, work):
+        def elapsed(self, work):
             factor = 3.0 if 40 < len(clock.log) < 80 else 1.0
-            return factor * clock.elapsed_us(work)
+            us, cpu = clock.elapsed(work)
+            return Elapsed(factor * us, factor * cpu)
 
-    steps = {"a": clock.step("a", [10.0]), "b": clock.step("b", [20.0])}
-    samples = interleave(steps, Slowing(), Protocol(rounds=40, block_us=1, warmup_blocks=0))
-    ratios = [b / a for a, b in zip(samples["a"].values_us, samples["b"].values_us, strict=True)]
-    assert max(samples["a"].values_us) == 30.0
-    assert sum(ratio == 2.0 for ratio in ratios) >= 38  # but for the rounds in which the spell begins or ends
+    mine = bench(Slowing(), clock.step("a", 10.0), clock.step("b", 20.0), block_us=1)
+    rounds = mine.turn(40 * 30)
+    ratios = [b.us / a.us for a, b in rounds]
+    assert max(a.us for a, _ in rounds) == 30.0
+    assert sum(ratio == 2.0 for ratio in ratios) >= len(ratios) - 2  # but for where the spell begins or ends
 
 
-def test_the_time_limit_ends_after_a_whole_round_but_not_before_the_least():
+def test_a_turn_holds_one_round_at_least():
     clock = FakeClock()
-    steps = {"a": clock.step("a", [1e6]), "b": clock.step("b", [1e6])}
-    short = interleave(steps, clock, Protocol(rounds=50, min_rounds=3, max_seconds=10))
-    assert {len(s.values_us) for s in short.values()} == {5}
-    clock = FakeClock()
-    least = interleave({"a": clock.step("a", [1e6])}, clock, Protocol(rounds=50, min_rounds=3, max_seconds=0))
-    assert len(least["a"].values_us) == 3
+    mine = bench(clock, clock.step("a", 1e9), block_us=1)
+    assert len(mine.turn(0)) == 1
 
 
-def test_progress_is_told_and_the_collector_is_left_as_it_was():
-    clock, told = FakeClock(), []
-    seen = []
+def test_the_collector_is_off_while_it_is_timed_and_left_as_it_was():
+    clock, seen = FakeClock(), []
 
     def step():
         seen.append(gc.isenabled())
         clock.now_us += 1
 
-    interleave({"a": step}, clock, Protocol(rounds=4, block_us=1), lambda *args: told.append(args))
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
-    assert seen[-1] is False
+    mine = bench(clock, step, block_us=1)
+    mine.warm_up()
+    mine.turn(3)
+    assert not any(seen)
     assert gc.isenabled()
 
     def fail():
-        if len(seen) > 20:
-            raise RuntimeError("stop")
-        seen.append(1)
-        clock.now_us += 1
+        raise RuntimeError("stop")
 
     with pytest.raises(RuntimeError, match="stop"):
-        interleave({"a": fail}, clock, Protocol(rounds=100, block_us=1))
+        bench(clock, fail).turn(1)
     assert gc.isenabled()
 
 
 def test_the_cpu_clock_measures_work_in_microseconds(monkeypatch):
-    ticks = iter([1_000_000, 1_250_000])
-    monkeypatch.setattr("time.perf_counter_ns", lambda: next(ticks))
+    wall, cpu = iter([1_000_000, 1_250_000]), iter([500_000, 700_000])
+    monkeypatch.setattr("time.perf_counter_ns", lambda: next(wall))
+    monkeypatch.setattr("time.process_time_ns", lambda: next(cpu))
     done = []
-    assert CpuClock().elapsed_us(lambda: done.append(1)) == 250.0
+    assert CpuClock().elapsed(lambda: done.append(1)) == (250.0, 200.0)
     assert done == [1]
     assert isinstance(clock_for("cpu"), CpuClock)
-
-
-def test_time_runs_forward():
-    clock = CpuClock()
-    assert all(a >= 0 and b >= 0 for a, b in pairwise(clock.elapsed_us(lambda: None) for _ in range(5)))
 
 
 @pytest.mark.gpu
@@ -139,7 +169,7 @@ def test_the_cuda_clock_waits_for_the_device():
 
     a = torch.randn(4096, 4096, device="cuda")
     clock = clock_for("cuda")
-    clock.elapsed_us(lambda: a @ a)
+    clock.elapsed(lambda: a @ a)
 
     def work(times):
         def run():
@@ -148,4 +178,4 @@ def test_the_cuda_clock_waits_for_the_device():
 
         return run
 
-    assert clock.elapsed_us(work(50)) > 5 * clock.elapsed_us(work(1))
+    assert clock.elapsed(work(50)).us > 5 * clock.elapsed(work(1)).us

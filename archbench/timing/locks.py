@@ -1,0 +1,79 @@
+"""One lock a device: whoever times holds a machine's device alone, whoever trains shares it with others that train.
+
+The locks are the kernel's (flock), so that they end with the process that holds them, however it ends. A run that
+wants to time is not starved by trainings that follow each other: while it waits at the gate, none begins.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from archbench.schema import Device
+
+FOLDER_VARIABLE = "ARCHBENCH_LOCKS"  # shared by all who use the machine; by default its folder for temporary files
+WAITING = "another archbench uses the {device} of this machine; waiting until it is free (Ctrl-C stops)"
+
+
+@contextlib.contextmanager
+def timing_on(device: Device, on_wait: Callable[[str], None] = lambda why: None) -> Iterator[None]:
+    """Within: no other archbench times or trains on this device of the machine.
+
+    Args:
+        device: of this machine.
+        on_wait: is told once why it takes a while, if it does.
+    """
+    with _locked(f"{device}.gate", True, device, on_wait), _locked(device, True, device, on_wait):
+        yield
+
+
+@contextlib.contextmanager
+def training_on(device: Device, on_wait: Callable[[str], None] = lambda why: None) -> Iterator[None]:
+    """Within: no archbench times on this device of the machine; others may train.
+
+    Args:
+        device: of this machine.
+        on_wait: is told once why it takes a while, if it does.
+    """
+    with contextlib.ExitStack() as inside:
+        with _locked(f"{device}.gate", False, device, on_wait):
+            inside.enter_context(_locked(device, False, device, on_wait))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(name: str, alone: bool, device: Device, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock by name; where the folder cannot be used there is none, and the noise is seen all the same."""
+    try:
+        import fcntl
+    except ImportError:  # a system without flock
+        yield
+        return
+    file = _opened(Path(os.environ.get(FOLDER_VARIABLE) or tempfile.gettempdir()) / f"archbench-{name}.lock")
+    if file is None:
+        yield
+        return
+    try:
+        how = fcntl.LOCK_EX if alone else fcntl.LOCK_SH
+        try:
+            fcntl.flock(file, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            on_wait(WAITING.format(device="CPU" if device == "cpu" else "CUDA device"))
+            fcntl.flock(file, how)
+        yield
+    finally:
+        os.close(file)  # which gives the lock back
+
+
+def _opened(path: Path) -> int | None:
+    """Return a descriptor of a file that may be another user's; reading is enough to lock it."""
+    for flags in (os.O_RDONLY, os.O_RDONLY | os.O_CREAT):
+        with contextlib.suppress(OSError):
+            return os.open(path, flags | os.O_CLOEXEC, 0o644)
+    return None

@@ -1,0 +1,129 @@
+"""One process's side of a session: it builds all compared models, warms them up, and times rounds when it is asked to.
+
+`python -c "...; from archbench.timing.process import main; main()"` serves a parent: on standard input come the
+module path, the request and then the lengths of turns, on standard output go what is ready and the rounds of each
+turn. What a model prints goes to standard error. It ends when its input does.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archbench.timing.protocol import Bench
+
+if TYPE_CHECKING:
+    from archbench.timing.clock import Clock
+    from archbench.timing.protocol import Protocol, Round
+    from archbench.timing.steps import Request, Shape, Subject
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a process is about to time, its candidates being the subjects and then the pipelines.
+
+    Attributes:
+        steps: in each candidate's block. settled: whether its warm-up ended in agreement.
+        threads: torch's, read back. cores: what the process is held to; empty where it is not.
+        compile_s: of the subjects that are compiled or captured.
+    """
+
+    subjects: tuple[Subject, ...]
+    pipelines: tuple[Shape, ...]
+    problems: tuple[str, ...]
+    steps: tuple[int, ...]
+    settled: tuple[bool, ...]
+    threads: int
+    cores: tuple[int, ...]
+    compile_s: dict[Subject, float]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a process measured in one go: rounds in the order of time, and the processor seconds that it took."""
+
+    rounds: list[Round]
+    cpu_s: float
+
+
+class Side:
+    """The models of a request in this process."""
+
+    def __init__(self, request: Request, protocol: Protocol, process: int, clock: Clock) -> None:
+        """Take a request; `make_ready` builds and warms up.
+
+        Args:
+            request: what is timed.
+            protocol: how.
+            process: its number.
+            clock: of the request's device.
+        """
+        self._request, self._protocol, self._process, self._clock = request, protocol, process, clock
+        self._bench: Bench | None = None
+
+    def make_ready(self, cores: tuple[int, ...] = ()) -> Ready:
+        """Build every candidate and warm it up; `cores` is what the process is held to."""
+        import torch
+
+        from archbench.timing.steps import make_steps
+        from archbench.training import torch_threads
+
+        with torch_threads(self._request.threads):
+            made = make_steps(self._request)
+            candidates = [*made.subjects.values(), *made.pipelines.values()]
+            self._bench = Bench(candidates, self._clock, self._protocol, self._process)
+            settled = self._bench.warm_up()
+            threads = torch.get_num_threads()
+        return Ready(
+            tuple(made.subjects), tuple(made.pipelines), tuple(made.problems), tuple(self._bench.steps), tuple(settled),
+            threads, cores, made.compile_s,
+        )  # fmt: skip
+
+    def turn(self, turn_us: float) -> Turn:
+        """Time rounds for so long."""
+        from archbench.training import torch_threads
+
+        assert self._bench is not None  # noqa: S101 - made ready before
+        cpu = time.process_time()
+        with torch_threads(self._request.threads):
+            rounds = self._bench.turn(turn_us)
+        return Turn(rounds, time.process_time() - cpu)
+
+
+def main() -> None:
+    """Serve a parent until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+    source = sys.stdin.buffer
+
+    def send(message: object) -> None:
+        pickle.dump(message, out)
+        out.flush()
+
+    try:
+        sys.path[:] = pickle.load(source)  # noqa: S301 - from the process that started this one
+        cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+        import zoo
+        from archbench.timing.clock import clock_for
+
+        for plugin in pickle.load(source):  # noqa: S301 - likewise
+            zoo.import_models(plugin)
+        request, protocol, process = pickle.load(source)  # noqa: S301 - likewise
+        side = Side(request, protocol, process, clock_for(request.device))
+        send(None)  # it has imported all that it needs
+        while True:
+            turn_us = pickle.load(source)  # noqa: S301 - likewise
+            send(side.make_ready(cores) if turn_us is None else side.turn(turn_us))
+    except (EOFError, BrokenPipeError):
+        os._exit(0)  # the parent is done, or dead
+
+
+if __name__ == "__main__":
+    main()

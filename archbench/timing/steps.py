@@ -1,0 +1,217 @@
+"""SizedModels -> steps: what is timed of each model, as functions without arguments on resident batches."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from archbench.budget import build_model
+from archbench.building import find_spec
+from archbench.data.transforms import augment, preparer
+from archbench.errors import reason
+from archbench.metrics import loss_of
+from archbench.optimizers import make_optimizer, penalty
+from archbench.schema import Engine, Mode  # noqa: TC001 - a named tuple's own types
+from archbench.training import autocast, resident
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from torch import Tensor, nn
+
+    from archbench.data import Dataset
+    from archbench.schema import Device, Recipe, SizedModel
+
+    Step = Callable[[], None]
+    Shape = tuple[int, int, int]
+
+MODES: tuple[Mode, ...] = ("train", "infer")
+GRAPH_WARMUP = 3  # steps on a side stream before a capture, as CUDA graphs need
+
+
+class Subject(NamedTuple):
+    """What a candidate is: a model (by its key) in a mode; `twin` is the second copy of the same model."""
+
+    sized_key: str
+    mode: Mode
+    engine: Engine = "eager"
+    twin: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is timed side by side.
+
+    Attributes:
+        models: what is compared. twin: the key of the one that is there twice.
+        datasets: by input shape: what batches are made of, and what a model that learns without gradients is taught.
+        recipe: gives the optimizer, the batch size, the precision and what the data pipeline does.
+        threads: intra-op threads of torch.
+        pipeline: whether the making of batches is timed too, as a candidate of its own for each input shape.
+        plugins: modules that register models.
+    """
+
+    models: tuple[SizedModel, ...]
+    twin: str | None
+    datasets: Mapping[Shape, Dataset]
+    recipe: Recipe
+    device: Device
+    threads: int
+    modes: tuple[Mode, ...] = MODES
+    engines: tuple[Engine, ...] = ("eager",)
+    pipeline: bool = False
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass
+class Steps:
+    """The candidates of a request, in their order: the subjects first, then the data pipelines by shape.
+
+    Attributes:
+        problems: what cannot be timed, and why.
+        compile_s: the seconds to compile or capture a step.
+    """
+
+    subjects: dict[Subject, Step] = field(default_factory=dict)
+    pipelines: dict[Shape, Step] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    compile_s: dict[Subject, float] = field(default_factory=dict)
+
+
+def modes_of(sized: SizedModel, modes: Sequence[Mode] = MODES) -> tuple[Mode, ...]:
+    """Return what a model is timed in: a training step is one of gradient descent."""
+    by_gradient = find_spec(sized.model).by_gradient
+    return tuple(mode for mode in modes if by_gradient or mode != "train")
+
+
+def make_steps(request: Request) -> Steps:
+    """Build every model of a request for each of its modes; whatever one raises, the others are timed."""
+    steps = Steps()
+    batches = {shape: batch_of(dataset, request) for shape, dataset in request.datasets.items()}
+    for sized in request.models:
+        copies = (False, True) if sized.key == request.twin else (False,)
+        for mode in modes_of(sized, request.modes):
+            for engine in request.engines:
+                for twin in copies if engine == "eager" else (False,):
+                    subject = Subject(sized.key, mode, engine, twin)
+                    try:
+                        _add(steps, subject, sized, batches[sized.input_shape], request)
+                    except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything
+                        how = "" if engine == "eager" else f"{engine}, "
+                        steps.problems.append(
+                            f"{sized.model} cannot be timed ({mode}, {how}{request.device}): {reason(error)}"
+                        )
+    if request.pipeline:
+        steps.pipelines = {shape: _pipeline(dataset, request) for shape, dataset in request.datasets.items()}
+    return steps
+
+
+def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, request: Request) -> None:
+    import torch
+
+    torch.manual_seed(0)
+    net = resident(build_model(sized), request.device, sized.input_shape).train(subject.mode == "train")
+    if getattr(net, "learns_by_fit", False) and not getattr(net, "timed_unfitted", False):
+        dataset = request.datasets[sized.input_shape]
+        images = preparer(dataset, scaling=request.recipe.scaling)(dataset.images["train"])
+        net.cpu().fit(images, dataset.labels["train"])  # type: ignore[operator]
+        net = net.to(request.device)
+    if subject.engine == "compiled":
+        net.compile()
+    step = _infer(net, batch, request) if subject.mode == "infer" else _train(net, batch, request, subject)
+    start = time.perf_counter()
+    if subject.engine == "graph":
+        step = _captured(step)
+    step()
+    if request.device == "cuda":
+        torch.cuda.synchronize()
+    if subject.engine != "eager":
+        steps.compile_s[subject] = time.perf_counter() - start
+    steps.subjects[subject] = step
+
+
+def _infer(net: nn.Module, batch: Tensor, request: Request) -> Step:
+    import torch
+
+    def infer() -> None:
+        with torch.inference_mode(), autocast(request.device, request.recipe.precision):
+            net(batch)
+
+    return infer
+
+
+def _train(net: nn.Module, batch: Tensor, request: Request, subject: Subject) -> Step:
+    import torch
+
+    recipe = request.recipe
+    with torch.no_grad():
+        labels = labels_for(net(batch[:2]), len(batch))
+    optimizer = make_optimizer(net, recipe)
+    if subject.engine == "graph":
+        for group in optimizer.param_groups:
+            if "capturable" in group:
+                group["capturable"] = True
+
+    def train() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(request.device, recipe.precision):
+            loss = loss_of(net(batch), labels, recipe)
+        (loss + penalty(net, recipe.l2)).backward()
+        optimizer.step()
+
+    return train
+
+
+def _captured(step: Step) -> Step:
+    """Return the replay of a step that is captured as a CUDA graph, after a few runs on a side stream."""
+    import torch
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(GRAPH_WARMUP):
+            step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+    replay: Step = graph.replay
+    return replay
+
+
+def labels_for(outputs: Tensor, samples: int | None = None) -> Tensor:
+    """Return labels (N,), or (N, P), that fit outputs (n, C), or (n, P, C): each class in turn.
+
+    Args:
+        outputs: of some samples.
+        samples: N; by default n.
+    """
+    import torch
+
+    *places, classes = outputs.shape[1:]
+    labels = torch.arange(samples or len(outputs), device=outputs.device) % classes
+    return labels.view(-1, *[1] * len(places)).expand(-1, *places)
+
+
+def batch_of(dataset: Dataset, request: Request) -> Tensor:
+    """Return a resident batch as a network sees it (N, C, H, W), images repeated where there are fewer."""
+    size = request.recipe.batch_size
+    images = dataset.images["train"][:size]
+    images = images.repeat(-(-size // len(images)), 1, 1, 1)[:size]
+    return preparer(dataset, scaling=request.recipe.scaling)(images).to(request.device)
+
+
+def _pipeline(dataset: Dataset, request: Request) -> Step:
+    """Return what training does to have its next batch: draw, augment, normalise, bring to shape."""
+    import torch
+
+    recipe = request.recipe
+    images = dataset.images["train"].to(request.device)
+    prepare = preparer(dataset, request.device, recipe.scaling)
+    chosen = torch.randint(len(images), (recipe.batch_size,), device=request.device)
+
+    def make() -> None:
+        prepare(augment(images[chosen], recipe.augment))
+
+    return make
