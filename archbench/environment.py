@@ -14,7 +14,11 @@ from archbench.errors import InputError
 from archbench.schema import Environment
 
 if TYPE_CHECKING:
-    from archbench.schema import Device
+    from archbench.schema import Allocator, Device
+
+
+ALLOCATOR_VARIABLE = "ARCHBENCH_ALLOCATOR"
+KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}  # glibc's: no mmap, nothing trimmed
 
 
 @lru_cache(maxsize=1)
@@ -48,8 +52,15 @@ def worker_variables() -> dict[str, str]:
 
     glibc hands large blocks back to the system after every use and gets them anew, page by page, with each step: on a
     training step of a small MobileNet that was a third of the time, and most of its spread. Told so, it keeps them.
+    The variable ARCHBENCH_ALLOCATOR says `system` to leave it as it is.
     """
-    return {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32), **os.environ}
+    kept = {} if os.environ.get(ALLOCATOR_VARIABLE) == "system" else KEEPING
+    return {**kept, **os.environ}
+
+
+def allocator() -> Allocator:
+    """Return whether this process keeps the memory that it has, or hands it back as the system's allocator does."""
+    return "kept" if all(os.environ.get(name) == value for name, value in KEEPING.items()) else "system"
 
 
 def usable_cores() -> int:

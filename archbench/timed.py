@@ -143,7 +143,7 @@ class Timed:
             "launch_bound": near and near.launch_bound, "data_us": data and data.value,
             "compile_s": timing.compile_s, "processes": len(set(timing.processes)) or 1,
             "rounds": len(timing.samples_us), "others_cores": timing.conditions.others_cores,
-            "session": timing.session,
+            "allocator": timing.allocator, "session": timing.session,
         }  # fmt: skip
 
     def _baseline(self, timing: Timing) -> Timing | None:

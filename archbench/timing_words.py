@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archbench.timed import Timed
     from archbench.timing.peaks import Format
 
+ALLOCATORS = {"kept": "kept between steps", "system": "handed back as the system does"}
 VARIED = ("device", "threads", "batch_size", "mode", "engine")  # shown where a table has several
 
 
@@ -146,7 +147,8 @@ def setting_words(timed: Timed) -> str:
     peaks = "" if first.peaks is None else f"; {peaks_text(first.peaks)}"
     return (
         f"{first.precision}, {number(first.threads, 'thread')}{cores}, {how}, "
-        f"{number(len(first.samples_us), 'round')}; {first.device_name}; torch {first.torch}{peaks}"
+        f"{number(len(first.samples_us), 'round')}, memory {ALLOCATORS[first.allocator]}; "
+        f"{first.device_name}; torch {first.torch}{peaks}"
     )
 
 

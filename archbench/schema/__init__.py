@@ -18,11 +18,11 @@ from archbench.schema.results import (
     Status,
     Training,
 )
-from archbench.schema.timings import Conditions, Engine, Memory, Mode, Peaks, Timing
+from archbench.schema.timings import Allocator, Conditions, Engine, Memory, Mode, Peaks, Timing
 
 __all__ = [
-    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Budget", "Case", "Cell", "Conditions", "Cost", "Count",
-    "Device", "Engine", "Environment", "Epoch", "Memory", "Metrics", "Mode", "Outcome", "Peaks", "Precision",
+    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Allocator", "Budget", "Case", "Cell", "Conditions", "Cost",
+    "Count", "Device", "Engine", "Environment", "Epoch", "Memory", "Metrics", "Mode", "Outcome", "Peaks", "Precision",
     "Progress", "Recipe", "Record", "SizedModel", "Split", "Status", "Study", "Timing", "Training", "View", "changed",
     "digest", "fields",
 ]  # fmt: skip

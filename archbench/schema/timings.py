@@ -9,6 +9,7 @@ from archbench.schema.asked import Device, Precision  # noqa: TC001 - msgspec re
 
 Mode = Literal["train", "infer"]
 Engine = Literal["eager", "graph", "compiled"]
+Allocator = Literal["kept", "system"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Timing:
         twin_us: what a second copy of the same model took in the same rounds: the truth of their ratio is 1.
         engine: how the step is run: op by op, as a replayed CUDA graph, or compiled.
         cores: the cores that the processes were held to; empty where they were not.
+        allocator: whether the processes kept the memory they had, or handed it back after each step as glibc does by
+            itself; on a CPU this can change a ranking.
         settled: whether the last five blocks of the warm-up agreed within 5 %, in most processes.
         compile_s: seconds to compile or capture the step, at worst, before it was timed.
         data_us: the time in which the data pipeline makes one batch, in each round; empty where it was not measured.
@@ -78,6 +81,7 @@ class Timing:
     twin_us: tuple[float, ...] = ()
     engine: Engine = "eager"
     cores: tuple[int, ...] = ()
+    allocator: Allocator = "system"
     settled: bool = True
     compile_s: float | None = None
     data_us: tuple[float, ...] = ()

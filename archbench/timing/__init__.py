@@ -125,7 +125,7 @@ def _timing(
         samples_us=tuple(series.us), steps_per_sample=ready.steps[ready.subjects.index(subject)],
         session=measured.session, optimizer=recipe.optimizer, torch=environment.torch,
         processes=tuple(series.process) if len(measured.ready) > 1 else (), cpu_us=tuple(series.cpu_us),
-        twin_us=tuple(twin.us) if twin else (), engine=subject.engine, cores=ready.cores,
+        twin_us=tuple(twin.us) if twin else (), engine=subject.engine, cores=ready.cores, allocator=ready.allocator,
         settled=measured.settled[subject], compile_s=max(compiled, default=None),
         data_us=tuple(data.us) if data else (), peaks=peaks, conditions=measured.conditions,
     )  # fmt: skip

@@ -15,9 +15,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from archbench.environment import allocator
 from archbench.timing.protocol import Bench
 
 if TYPE_CHECKING:
+    from archbench.schema import Allocator
     from archbench.timing.clock import Clock
     from archbench.timing.protocol import Protocol, Round
     from archbench.timing.steps import Request, Shape, Subject
@@ -30,6 +32,7 @@ class Ready:
     Attributes:
         steps: in each candidate's block. settled: whether its warm-up ended in agreement.
         threads: torch's, read back. cores: what the process is held to; empty where it is not.
+        allocator: what the process does with memory that it does not use.
         compile_s: of the subjects that are compiled or captured.
     """
 
@@ -41,6 +44,7 @@ class Ready:
     threads: int
     cores: tuple[int, ...]
     compile_s: dict[Subject, float]
+    allocator: Allocator = "system"
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Side:
             threads = torch.get_num_threads()
         return Ready(
             tuple(made.subjects), tuple(made.pipelines), tuple(made.problems), tuple(self._bench.steps), tuple(settled),
-            threads, cores, made.compile_s,
+            threads, cores, made.compile_s, allocator(),
         )  # fmt: skip
 
     def turn(self, turn_us: float) -> Turn:

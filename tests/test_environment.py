@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from archbench.environment import ALLOCATOR_VARIABLE, KEEPING, allocator, worker_variables
+
+FAULTS = """
+import resource, torch
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2**22)  # 16 MiB, given back at once
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+
+
+@pytest.fixture(autouse=True)
+def _plain(monkeypatch):
+    for name in (ALLOCATOR_VARIABLE, *KEEPING):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_workers_keep_their_memory_unless_the_user_says_otherwise(monkeypatch):
+    assert KEEPING.items() <= worker_variables().items()
+    monkeypatch.setenv("MALLOC_MMAP_MAX_", "5")
+    assert worker_variables()["MALLOC_MMAP_MAX_"] == "5"
+    monkeypatch.setenv(ALLOCATOR_VARIABLE, "system")
+    assert "MALLOC_TRIM_THRESHOLD_" not in worker_variables()
+
+
+def test_a_process_knows_which_allocator_it_has(monkeypatch):
+    assert allocator() == "system"
+    for name, value in KEEPING.items():
+        monkeypatch.setenv(name, value)
+    assert allocator() == "kept"
+
+
+@pytest.mark.skipif("glibc" not in __import__("platform").libc_ver()[0], reason="the variables are glibc's")
+def test_memory_that_is_kept_is_not_fetched_page_by_page():
+    """A page fault is a count, not a time: 20 tensors of 4,096 pages each, or next to none."""
+    words = [sys.executable, "-c", FAULTS]
+    kept = subprocess.run(words, env=worker_variables(), capture_output=True, text=True, check=True)
+    assert int(kept.stdout) < 1000
