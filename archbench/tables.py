@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from archbench import stats
 from archbench.plan import label
+from archbench.timed import Named
 from archbench.timing.doubts import doubts, ratio_doubts
 from archbench.timing.estimate import step_ratio, step_us
 from archbench.timing.roofline import roofline
 from archbench.timing.sessions import eager
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
 
     from archbench.schema import Device, Mode, Record, Timing
+
+    Group = tuple[str, str, int | None]  # model, case, budget
 
 TIMES = r"(_us|_unstable|_gflops|_roofline|_launch_bound|_compile_s)_"
 MODES: tuple[Mode, ...] = ("train", "infer")
@@ -63,31 +66,45 @@ def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataF
 
     A model is set against the baseline of its own case and budget; where one of the two has a single size, against the
     baseline that is nearest in parameters; where its case has no baseline, against that of another case. The baseline's
-    own cases are set against the first of them. Ratios of time
-    are medians over rounds in which both were timed side by side, with their 95 % interval; accuracy
-    differences are in points, paired by seed, with their 95 % t-interval.
+    own cases are set against the first of them. Ratios of time are of models that were timed side by side, with their
+    95 % interval; accuracy differences are in points, paired by seed, with their 95 % t-interval.
     """
     import pandas as pd
 
-    if not records:
-        return pd.DataFrame()
-    baseline = baseline or records[0].cell.model
-    groups: dict[tuple[str, str, int | None], list[Record]] = {}
-    for record in records:
-        budget = record.cell.budget.target if record.cell.budget else None
-        groups.setdefault((record.cell.model, record.cell.case, budget), []).append(record)
-    bases = {key: group for key, group in groups.items() if key[0] == baseline and group[0].cell.sized is not None}
     rows = []
-    for (model, case, budget), group in groups.items():
-        own = [base for key, base in bases.items() if key[1] == case] or list(bases.values())
-        base = bases.get((baseline, case, budget)) or _nearest(group, own)
-        if base is group:  # the cases of the baseline are set against the first of them
-            base = _nearest(group, [other for key, other in bases.items() if key[1] == next(iter(bases))[1]])
+    for (model, case, budget), group, base in _paired(records, baseline):
         row = {"model": model, "case": case, "budget": budget, "baseline": name_of(base), "is_baseline": base is group}
         warned = dict.fromkeys(text for record in group for text in record.cell.warnings)
         rows.append({**row, **_compare(group, base), "warnings": "; ".join(warned) or None})
     table = pd.DataFrame(rows)
     return table.astype(dict.fromkeys(table.columns.intersection(["budget", "params", "macs"]), "Int64"))
+
+
+def timed_against(records: Sequence[Record], baseline: str | None = None) -> list[Named]:
+    """Return every timing with its model's name and the timing that its ratio is taken to, as in `overhead`."""
+    return [
+        Named(str(name_of(group)), timing, _timings(base[0] if base else None).get(place))
+        for _, group, base in _paired(records, baseline)
+        for place, timing in eager(group[0]).items()
+    ]
+
+
+def _paired(
+    records: Sequence[Record], baseline: str | None
+) -> Iterator[tuple[Group, list[Record], list[Record] | None]]:
+    """Yield the records of each model, case and budget with those of the baseline that they are set against."""
+    groups: dict[Group, list[Record]] = {}
+    for record in records:
+        budget = record.cell.budget.target if record.cell.budget else None
+        groups.setdefault((record.cell.model, record.cell.case, budget), []).append(record)
+    baseline = baseline or next((model for model, *_ in groups), "")
+    bases = {key: group for key, group in groups.items() if key[0] == baseline and group[0].cell.sized is not None}
+    for (model, case, budget), group in groups.items():
+        own = [base for key, base in bases.items() if key[1] == case] or list(bases.values())
+        base = bases.get((baseline, case, budget)) or _nearest(group, own)
+        if base is group:  # the cases of the baseline are set against the first of them
+            base = _nearest(group, [other for key, other in bases.items() if key[1] == next(iter(bases))[1]])
+        yield (model, case, budget), group, base
 
 
 def _nearest(group: Sequence[Record], bases: Sequence[list[Record]]) -> list[Record] | None:
@@ -129,7 +146,7 @@ def _compare(group: Sequence[Record], base: Sequence[Record] | None) -> dict[str
                 reasons = doubts(timing) if against is None else ratio_doubts(timing, against)
                 near = first.cell.sized and roofline(timing, first.cost, first.cell.sized.input_shape)
                 row |= {
-                    f"{mode}_unstable_{device}": "; ".join(reasons) or None,
+                    f"{mode}_unstable_{device}": "; ".join(map(str, reasons)) or None,
                     f"{mode}_roofline_{device}": near and near.fraction,
                 }
     accuracy, reference = _accuracy(group), _accuracy(base or ())

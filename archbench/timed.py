@@ -96,6 +96,14 @@ def make_sweep(
     )  # fmt: skip
 
 
+class Named(NamedTuple):
+    """A timing, what its model is called, and the baseline of its ratio where it has one."""
+
+    name: str
+    timing: Timing
+    baseline: Timing | None
+
+
 @dataclass
 class Timed:
     """What was timed so far.
@@ -120,6 +128,11 @@ class Timed:
 
         return pd.DataFrame([self._row(timing) for timing in self.timings])
 
+    def named(self) -> list[Named]:
+        """Return every timing by the name of its model, with the baseline that its ratio is taken to."""
+        names = {sized.key: label(sized.model, sized.budget) for sized in self.models}
+        return [Named(names[one.sized_key], one, self._baseline(one)) for one in self.timings]
+
     def _row(self, timing: Timing) -> dict[str, Any]:
         sized = next(one for one in self.models if one.key == timing.sized_key)
         cost, base = self.costs.get(sized.key), self._baseline(timing)
@@ -136,7 +149,7 @@ class Timed:
             "baseline": label(self.models[0].model, self.models[0].budget), "is_baseline": timing is base,
             "ratio": ratio and ratio.value, "ratio_low": ratio and ratio.low, "ratio_high": ratio and ratio.high,
             "tie": None if ratio is None or timing is base else ratio.contains(1.0),
-            "unstable": "; ".join(reasons) or None, "resolution": base and resolution(base),
+            "unstable": "; ".join(map(str, reasons)) or None, "resolution": base and resolution(base),
             "macs": cost and (cost.train_macs if timing.mode == "train" else cost.macs),
             "gflops_achieved": near and near.gflops_achieved, "roofline_us": near and near.bound_us,
             "bound_by": near and near.bound_by, "roofline": near and near.fraction,

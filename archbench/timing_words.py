@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench.timed import flips
-from archbench.timing.doubts import doubts
+from archbench.timing.doubts import doubts, ratio_doubts
 from archbench.timing.estimate import resolution, twin_ratio
 from archbench.units import micros, number, ratio
 
@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.schema import Device, Environment, Peaks, Timing
-    from archbench.timed import Timed
+    from archbench.timed import Named, Timed
     from archbench.timing.peaks import Format
 
 ALLOCATORS = {"kept": "kept between steps", "system": "handed back as the system does"}
+SHOWN = {"batch_size": "batch {}", "threads": "{} threads"}
 VARIED = ("device", "threads", "batch_size", "mode", "engine")  # shown where a table has several
 
 
@@ -72,14 +73,7 @@ def _without_empty(words: pd.DataFrame) -> pd.DataFrame:
 
 def timed_notes(timed: Timed) -> list[str]:
     """Return what stands under the table: flips of the ranking, what can be told apart, why timings are unstable."""
-    frame = timed.frame()
-    notes = _ranking_notes(frame)
-    varied = _varied(frame)
-    names = {
-        " ".join([str(row["model"]), *(str(row[name]) for name in varied)]): timing
-        for row, timing in zip(frame.to_dict(orient="records"), timed.timings, strict=True)
-    }
-    return notes + doubt_notes(names)
+    return _ranking_notes(timed.frame()) + doubt_notes(timed.named())
 
 
 def _ranking_notes(frame: pd.DataFrame) -> list[str]:
@@ -109,19 +103,26 @@ def _varied(frame: pd.DataFrame) -> list[str]:
     return [name for name in VARIED if name == "mode" or len(set(frame[name])) > 1]
 
 
-def doubt_notes(timings: Mapping[str, Timing]) -> list[str]:
+def doubt_notes(timings: Sequence[Named]) -> list[str]:
     """Return the least difference that the timings' sessions could tell, and each reason for doubt with its remedy.
 
-    Args:
-        timings: by what they are called.
+    A reason stands once, with all whom it holds of.
     """
-    notes = list(_told_apart(list(timings.values())))
-    names: dict[str, list[str]] = {}
-    for name, timing in timings.items():
-        for doubt in doubts(timing):
-            names.setdefault(doubt, []).append(name)
-    for doubt, who in names.items():
-        notes.append(f"Unstable ({'all' if len(who) == len(timings) > 1 else ', '.join(who)}): {doubt}.")
+    varied = [name for name in VARIED if name == "mode" or len({getattr(one.timing, name) for one in timings}) > 1]
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for name, timing, baseline in timings:
+        who = " ".join([name, *(SHOWN.get(what, "{}").format(getattr(timing, what)) for what in varied)])
+        own = doubts(timing) if baseline is None else ratio_doubts(timing, baseline)
+        for doubt in own:
+            if doubt in doubts(timing) or doubt not in doubts(baseline or timing):  # the baseline's own stand by it
+                found.setdefault((doubt.what, doubt.remedy), {})[who] = doubt.much
+    notes = list(_told_apart([one.timing for one in timings]))
+    for (what, remedy), much in found.items():
+        of_all = len(much) == len(timings) > 1 and len(set(much.values())) == 1
+        whom = ", ".join(f"{who} {one}".strip() for who, one in much.items())
+        if of_all:
+            whom = f"all: {next(iter(much.values()))}" if any(much.values()) else "all"
+        notes.append(f"Unstable: {what} ({whom}): {remedy}.")
     return notes
 
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.reference import shown
 from archbench.schema import Budget
-from archbench.tables import DEVICES, MODES, name_of
-from archbench.timing.sessions import eager
+from archbench.tables import DEVICES, MODES, timed_against
 from archbench.timing_words import doubt_notes
 from archbench.units import compact, either, grouped, micros, number, options, percent, ratio, short, with_interval
 
@@ -139,22 +138,18 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
         f"{either(recipe.precision for recipe in recipes)}, {number(cells[0].threads, 'thread')} "
         f"on {environment.cpu}"
         + (f" and on {environment.gpu}" if environment.gpu else "")
-        + f"; torch {environment.torch}. Ratios: median over rounds timed side by side [95 % interval]. "
+        + f"; torch {environment.torch}. Ratios: median over processes of rounds timed side by side [95 % interval]. "
         "Accuracy: mean difference over paired seeds ± half the 95 % t-interval.",
     ]
     lines += [line for warning in warnings for line in ("", f"**Warning: {warning}.**")]
-    for note in timing_notes(records):
+    for note in timing_notes(records, baseline):
         lines += ["", note]
     return "\n".join(lines) + "\n"
 
 
-def timing_notes(records: Sequence[Record]) -> list[str]:
+def timing_notes(records: Sequence[Record], baseline: str | None = None) -> list[str]:
     """Return what must be known of the timings: the least difference that could be told, and why some are unstable."""
-    several = len({device for record in records for device, _ in eager(record)}) > 1
-    return doubt_notes({
-        f"{name_of([record])} {mode}{f' on {device}' if several else ''}": timing
-        for record in records for (device, mode), timing in eager(record).items()
-    })  # fmt: skip
+    return doubt_notes(timed_against(records, baseline))
 
 
 def _timed(table: pd.DataFrame) -> list[tuple[str, str]]:

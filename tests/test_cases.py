@@ -344,7 +344,7 @@ def test_what_differs_between_cases_is_said_of_all(grid):
     text = words.overhead_markdown(grid.overhead(), grid.records)
     assert "Steps of 8 or 32 samples" in text
     assert "Data set digits; 2 seeds, 1 epoch." in text
-    assert "mlp@3k, batch_size=8, original" in text or "Unstable" not in text
+    assert "Unstable" not in text  # what was not timed side by side has no ratio to doubt
 
 
 # --- leakage

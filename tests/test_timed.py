@@ -14,7 +14,7 @@ from archbench.environment import capture
 from archbench.errors import InputError
 from archbench.schema import Budget, Cost, Peaks
 from archbench.time_figure import batch_figure
-from archbench.timed import Timed, flips, make_sweep
+from archbench.timed import Named, Timed, flips, make_sweep
 from archbench.timing_words import doubt_notes, self_test_words, setting_words, time_words, timed_notes
 
 CNN, NET = (size_model(name, Budget(5000), (1, 8, 8), 10) for name in ("cnn", "mobilenet"))
@@ -72,10 +72,14 @@ def test_notes_say_what_can_be_told_and_what_is_in_doubt():
     notes = timed_notes(made((8, 1.5)))
     assert len(notes) == 1
     assert notes[0].startswith("A against A, timed beside the others, differs by up to 0.")
-    shaky = doubt_notes({"a": timing([100.0, 140.0] * 9), "b": timing([100.0] * 18)})
-    assert any(note.startswith("Unstable (a): the middle half") for note in shaky)
-    both = doubt_notes({"a": timing([100.0, 140.0] * 9), "b": timing([100.0, 140.0] * 9)})
-    assert any(note.startswith("Unstable (all)") for note in both)
+    shaky, steady = timing([100.0, 140.0] * 9), timing([100.0] * 18, sized_key="b")
+    spread = "Unstable: the middle half of the samples spreads over more than 10 % of the median"
+    notes = doubt_notes([Named("a", shaky, shaky), Named("b", steady, steady)])
+    assert any(note.startswith(f"{spread} (a train 33 %): quiet the machine") for note in notes)
+    assert any(note.startswith(f"{spread} (all: 33 %)") for note in doubt_notes([Named(n, shaky, None) for n in "ab"]))
+    against = doubt_notes([Named("a", shaky, shaky), Named("b", steady, shaky)])
+    assert any("interval of the ratio is wider than ±1 % (b train ±" in note for note in against)
+    assert any(f"{spread} (a train 33 %)" in note for note in against)  # the baseline's own stands by the baseline
 
 
 def test_the_table_shows_what_varies_and_the_setting_the_rest():

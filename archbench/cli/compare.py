@@ -161,7 +161,7 @@ def print_comparison(comparison: Comparison, files: list[Path]) -> None:
         out.print()
         base = study.baseline or comparison.records[0].cell.model
         print_table(brief, f"Relative to {base}; accuracy in points")
-    for note in timing_notes(comparison.records):
+    for note in timing_notes(comparison.records, study.baseline):
         out.print(f"\n{note}")
     for warning in dict.fromkeys(text for record in comparison.records for text in record.cell.warnings):
         out.print(f"\nwarning: {warning}")

@@ -1,9 +1,9 @@
-"""Why a timing is in doubt, each reason with its remedy."""
+"""Why a timing is in doubt, each reason with its figure and its remedy."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -25,53 +25,67 @@ QUIET = "quiet the machine and time again"
 LONGER = "time longer (--max-seconds)"
 
 
+class Doubt(NamedTuple):
+    """A reason for which a timing is unstable: what is wrong, by how much (may be empty), and what to do about it."""
+
+    what: str
+    much: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.what}{f' ({self.much})' if self.much else ''}: {self.remedy}"
+
+
 @lru_cache(maxsize=4096)
-def doubts(timing: Timing) -> tuple[str, ...]:
-    """Return the reasons for which a timing is unstable, as `reason: remedy`; none where it is not."""
+def doubts(timing: Timing) -> tuple[Doubt, ...]:
+    """Return the reasons for which a timing is unstable; none where it is not."""
     return tuple(_reasons(timing))
 
 
 def instability(timing: Timing) -> str | None:
     """Return the reasons for which a timing is unstable in one line, or None."""
-    return "; ".join(doubts(timing)) or None
+    return "; ".join(map(str, doubts(timing))) or None
 
 
-def ratio_doubts(timing: Timing, baseline: Timing) -> tuple[str, ...]:
+def ratio_doubts(timing: Timing, baseline: Timing) -> tuple[Doubt, ...]:
     """Return the reasons for which a ratio is in doubt: those of its two timings, and a wide interval of its own."""
-    half = relative_half_width(step_ratio(timing, baseline))
-    found = [*doubts(timing), *(f"baseline: {doubt}" for doubt in doubts(baseline) if doubt not in doubts(timing))]
-    if timing is not baseline and half > RATIO_GOAL:
-        found.insert(0, f"the interval of the ratio is {_width(half)}, the goal ±{100 * RATIO_GOAL:.0f} %: {LONGER}")
+    found = list(dict.fromkeys([*doubts(timing), *doubts(baseline)]))
+    ratio = step_ratio(timing, baseline)
+    half = relative_half_width(ratio)
+    if ratio is not None and timing is not baseline and half > RATIO_GOAL:
+        goal = f"the interval of the ratio is wider than ±{100 * RATIO_GOAL:g} %"
+        found.insert(0, Doubt(goal, _width(half), LONGER))
     return tuple(found)
 
 
 def _width(half: float) -> str:
-    return f"±{100 * half:.1f} %" if np.isfinite(half) else "unknown"
+    return f"±{100 * half:.1f} %" if np.isfinite(half) else "too few samples to tell"
 
 
-def _reasons(timing: Timing) -> Iterator[str]:
+def _reasons(timing: Timing) -> Iterator[Doubt]:
     half = relative_half_width(step_us(timing))
     if half > STEP_GOAL:
-        yield f"the interval of the step's time is {_width(half)}, the goal ±{100 * STEP_GOAL:.0f} %: {LONGER}"
+        yield Doubt(f"the interval of the step's time is wider than ±{100 * STEP_GOAL:g} %", _width(half), LONGER)
     lower, middle, upper = np.percentile(timing.samples_us, [25, 50, 75])
-    if (upper - lower) / middle > SPREAD:
-        spread = 100 * (upper - lower) / middle
-        yield f"the middle half of the samples spreads over {spread:.0f} % of the median: {QUIET}"
+    spread = (upper - lower) / middle
+    if spread > SPREAD:
+        what = f"the middle half of the samples spreads over more than {100 * SPREAD:g} % of the median"
+        yield Doubt(what, f"{100 * spread:.0f} %", QUIET)
     if timing.device == "cpu" and timing.threads == 1 and timing.cpu_us:
         waited = float(np.median(np.divide(timing.samples_us, timing.cpu_us)))
         if waited > WAITED:
-            share = 100 / waited
-            yield f"the step had a core for only {share:.0f} % of its time: {QUIET}, or keep others off its core"
+            yield Doubt("the step waited for its core", f"it had it for {100 / waited:.0f} % of the time", QUIET)
     others = timing.conditions.others_cores
     if others is not None and others > OTHERS:
-        yield f"other processes took {100 * others:.0f} % of a core: {QUIET}"
+        yield Doubt(f"other processes took more than {100 * OTHERS:g} % of a core", f"{100 * others:.0f} %", QUIET)
     drift = drift_of(timing)
     if abs(drift) > DRIFT:
-        yield f"the last third of the samples is {100 * drift:+.1f} % off the first: let the machine settle, {LONGER}"
+        what = f"the last third of the samples is more than {100 * DRIFT:g} % off the first"
+        yield Doubt(what, f"{100 * drift:+.1f} %", f"let the machine settle and {LONGER}")
     if not timing.settled:
-        yield f"its blocks still disagreed when the warm-up ended: {QUIET}"
+        yield Doubt("its blocks still disagreed when the warm-up ended", "", QUIET)
     if timing.conditions.throttled:
-        yield f"the processor was slowed ({', '.join(timing.conditions.throttled)}): cool it, or lower the load"
+        yield Doubt("the processor was slowed", ", ".join(timing.conditions.throttled), "cool it, or lower the load")
 
 
 def drift_of(timing: Timing) -> float:
