@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archbench.figures import new_figure, styled
+from archbench.units import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +34,8 @@ def batch_figure(frame: pd.DataFrame, caption: str) -> Figure:
                 name = model if engine == "eager" else f"{model} ({engine})"
                 ax.errorbar(x, y, yerr=None if reach[0].isna().any() else reach, marker="o", capsize=3, label=name)
             sizes = sorted(mine["batch_size"].unique())
-            ax.set(xscale="log", yscale="log", xlabel="batch size", title=f"{mode}, {device}, {threads} thread(s)")
+            title = f"{mode}, {device}, {number(int(str(threads)), 'thread')}"
+            ax.set(xscale="log", yscale="log", xlabel="batch size", title=title)
             ax.set_xticks(sizes, [str(size) for size in sizes])
             ax.minorticks_off()
         axes[0].set_ylabel("µs a sample")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.timed import flips
 from archbench.timing.doubts import doubts, ratio_doubts
 from archbench.timing.estimate import resolution, twin_ratio
-from archbench.units import micros, number, ratio
+from archbench.units import either, micros, number, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -84,7 +84,7 @@ def _ranking_notes(frame: pd.DataFrame) -> list[str]:
         sizes = sorted(set(group["batch_size"]))
         if len(sizes) < 2:
             continue
-        where = f"{mode} on {device}, {threads} thread(s)"
+        where = f"{mode} on {device}, {number(int(str(threads)), 'thread')}"
         found = flips(group)
         notes += [
             f"{where}: {flip.faster_below} is faster at batch {flip.below}, {flip.faster_above} at batch {flip.above}."
@@ -140,17 +140,29 @@ def _told_apart(timings: Sequence[Timing]) -> Iterator[str]:
 
 
 def setting_words(timed: Timed) -> str:
-    """Return in a line how and on what it was timed."""
-    first = timed.timings[0]
-    processes = len(set(first.processes)) or 1
-    cores = f" on core {', '.join(map(str, first.cores))}" if first.cores else ""
-    how = "1 process" if processes == 1 else f"{processes} processes"
-    peaks = "" if first.peaks is None else f"; {peaks_text(first.peaks)}"
-    return (
-        f"{first.precision}, {number(first.threads, 'thread')}{cores}, {how}, "
-        f"{number(len(first.samples_us), 'round')}, memory {ALLOCATORS[first.allocator]}; "
-        f"{first.device_name}; torch {first.torch}{peaks}"
-    )
+    """Return in a line how and on what it was timed; what differs between sessions is said of all of them."""
+    timings = timed.timings
+    rounds = sorted({len(one.samples_us) for one in timings})
+    return "; ".join([
+        ", ".join([
+            either(one.precision for one in timings),
+            either(
+                number(one.threads, "thread") + (f" on core {'+'.join(map(str, one.cores))}" if one.cores else "")
+                for one in timings
+            ),
+            either(_processes(one) for one in timings),
+            number(rounds[0], "round") if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]} rounds",
+            f"memory {either(ALLOCATORS[one.allocator] for one in timings)}",
+        ]),
+        either(one.device_name for one in timings),
+        f"torch {timings[0].torch}",
+        *dict.fromkeys(peaks_text(one.peaks) for one in timings if one.peaks is not None),
+    ])  # fmt: skip
+
+
+def _processes(timing: Timing) -> str:
+    count = len(set(timing.processes)) or 1
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def peaks_text(peaks: Peaks) -> str:

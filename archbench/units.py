@@ -171,11 +171,15 @@ def micros(value: float | None) -> str:
 
 
 def ratio(value: float | None, low: float | None = None, high: float | None = None) -> str:
-    """Return `1.45x [1.40, 1.51]`, without the interval where there is none; empty where there is no value."""
+    """Return `1.45x [1.40, 1.51]`, without the interval where there is none; empty where there is no value.
+
+    A ratio under 0.1 has three significant digits: `0.0123x`.
+    """
     if value is None or not math.isfinite(value):
         return ""
-    text = f"{value:.2f}x"
-    return text if low is None or high is None else f"{text} [{low:.2f}, {high:.2f}]"
+    decimals = 2 if value >= 0.1 or value <= 0 else min(9, 2 - math.floor(math.log10(value)))
+    text = f"{value:.{decimals}f}x"
+    return text if low is None or high is None else f"{text} [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def percent(fraction: float | None, decimals: int = 2) -> str:

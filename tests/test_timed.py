@@ -65,7 +65,7 @@ def test_the_ranking_flips_between_resolved_sizes_and_ties_do_not_count():
     assert flips(rows[~rows["is_baseline"]]) == []
     assert any("keeps its rank against cnn@5k from batch 1 to 64" in note for note in timed_notes(steady))
     notes = timed_notes(made((1, 1.3), (64, 0.8)))
-    assert "infer on cpu, 1 thread(s): cnn@5k is faster at batch 1, mobilenet@5k at batch 64." in notes
+    assert "infer on cpu, 1 thread: cnn@5k is faster at batch 1, mobilenet@5k at batch 64." in notes
 
 
 def test_notes_say_what_can_be_told_and_what_is_in_doubt():
@@ -102,7 +102,7 @@ def test_the_curve_has_a_panel_a_mode_and_a_line_a_model():
     timed = made((1, 1.3), (8, 1.0), (64, 0.8))
     timed.timings += made((1, 1.3), (64, 2.0), mode="train").timings
     figure = batch_figure(timed.frame(), "a caption")
-    assert [ax.get_title() for ax in figure.axes] == ["infer, cpu, 1 thread(s)", "train, cpu, 1 thread(s)"]
+    assert [ax.get_title() for ax in figure.axes] == ["infer, cpu, 1 thread", "train, cpu, 1 thread"]
     line = figure.axes[0].get_lines()[0]
     assert line.get_xdata().tolist() == [1, 8, 64]
     assert line.get_ydata() == pytest.approx([100, 100, 100], rel=0.01)

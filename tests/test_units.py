@@ -136,3 +136,16 @@ def test_small_words():
     assert units.seconds(4320) == "1 h 12 min"
     assert units.number(1, "seed") == "1 seed"
     assert units.options({"channels": (6, 15), "dense": 117}) == "channels=6-15, dense=117"
+
+
+def test_small_ratios_keep_three_digits():
+    assert units.ratio(0.01234, 0.0121, 0.0126) == "0.0123x [0.0121, 0.0126]"
+    assert units.ratio(0.1) == "0.10x"
+    assert units.ratio(0.0) == "0.00x"
+
+
+@pytest.mark.parametrize("text", ["", "0", "1,", "a", "1.5", "-1", "1;2"])
+def test_what_is_no_list_of_numbers_is_refused(text):
+    with pytest.raises(InputError, match=r"threads: .* is not accepted"):
+        units.parse_numbers(text, "threads")
+    assert units.parse_numbers("4, 1,4", "threads") == (4, 1)
