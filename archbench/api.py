@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import zoo
 from archbench import pipeline
 from archbench.budget import size_model
-from archbench.building import find_spec
+from archbench.building import find_spec, plugins_for
 from archbench.catalog import home
 from archbench.cost import measure_cost
 from archbench.cost.layers import layer_table
@@ -231,6 +231,7 @@ def time(
     data_root: str | Path | None = None,
     device: str = "auto",
     protocol: Protocol | None = None,
+    on_ready: Callable[[str, int, int], None] = lambda what, number, processes: None,
     on_width: Callable[[str, Width], None] = lambda what, width: None,
     on_session: Callable[[Timed], None] = lambda timed: None,
     on_problem: Callable[[str], None] = lambda problem: None,
@@ -247,6 +248,7 @@ def time(
         data_root: the folder of data sets.
         device: `auto`, `cpu`, `cuda`, or `cpu,cuda`.
         protocol: how long and how often.
+        on_ready: is told of every session and of the process that warms up, of so many.
         on_width: is told of every session and how wide its intervals are.
         on_session: is told after every session.
         on_problem: is told of each model that fails, and of what makes others wait.
@@ -258,7 +260,8 @@ def time(
     """
     names = [models] if isinstance(models, str) else list(models)
     _import(sweep.get("plugins", ()))
-    asked = make_sweep(resolve_devices(device), pipeline=dataset is not None, **sweep)
+    plugins = (*sweep.pop("plugins", ()), *plugins_for(parse_reference(name)[0] for name in names))
+    asked = make_sweep(resolve_devices(device), pipeline=dataset is not None, plugins=plugins, **sweep)
     if dataset is not None:
         view = View(input_shape=None if input is None else shape_of(input))
         loaded = load_dataset(dataset, None if data_root is None else str(data_root), view=view)
@@ -269,8 +272,9 @@ def time(
         datasets = {one.input_shape: random_images(one.input_shape, one.classes) for one in sized}
     timed = Timed(tuple(_once(sized)), {one.key: measure_cost(one) for one in sized}, capture())
     time_sweep(
-        timed, asked, datasets, protocol or Protocol(), on_width=on_width, on_session=on_session, on_problem=on_problem
-    )
+        timed, asked, datasets, protocol or Protocol(),
+        on_ready=on_ready, on_width=on_width, on_session=on_session, on_problem=on_problem,
+    )  # fmt: skip
     return timed
 
 
@@ -285,16 +289,19 @@ def _once(sized: Sequence[SizedModel]) -> Sequence[SizedModel]:
     return sized
 
 
-def doctor(*, refresh: bool = False) -> dict[tuple[Device, Format, int], Peaks]:
+def doctor(
+    *, refresh: bool = False, on_wait: Callable[[str], None] = lambda why: None
+) -> dict[tuple[Device, Format, int], Peaks]:
     """Return what this machine does at most, by device, precision and threads: one, and as many as there are cores.
 
     Args:
         refresh: measure again what is kept.
+        on_wait: is told what a measurement has to wait for.
     """
     environment = capture()
     threads = tuple(dict.fromkeys((1, environment.cores)))
     return {
-        (device, precision, count): peaks_of(device, precision, count, environment, refresh=refresh)
+        (device, precision, count): peaks_of(device, precision, count, environment, refresh=refresh, on_wait=on_wait)
         for device in resolve_devices("auto")
         for precision in FORMATS[device]
         for count in (threads if device == "cpu" else (1,))

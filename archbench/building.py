@@ -12,7 +12,10 @@ import zoo
 from archbench.errors import InputError, ModelError, reason
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+
+OWN = {"zoo", "archbench", "__main__"}
 
 
 def find_spec(model: str) -> zoo.ModelSpec:
@@ -32,6 +35,15 @@ def find_spec(model: str) -> zoo.ModelSpec:
         raise InputError(str(error), "Quote the whole for the shell.") from error
     except zoo.ModelImportError as error:
         raise ModelError(str(error), "Give module:attribute, where the attribute builds a model.") from error
+
+
+def plugins_for(models: Iterable[str]) -> list[str]:
+    """Return the modules beside the zoo that another process must import to have the same models.
+
+    What the running script or notebook defines exists nowhere else, and is not among them.
+    """
+    modules = {find_spec(model).build.__module__ for model in models}
+    return sorted(module for module in modules if module.partition(".")[0] not in OWN)
 
 
 def fetch_weights(model: str) -> None:

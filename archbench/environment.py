@@ -14,6 +14,8 @@ from archbench.errors import InputError
 from archbench.schema import Environment
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from archbench.schema import Allocator, Device
 
 
@@ -60,7 +62,16 @@ def worker_variables() -> dict[str, str]:
 
 def allocator() -> Allocator:
     """Return whether this process keeps the memory that it has, or hands it back as the system's allocator does."""
-    return "kept" if all(os.environ.get(name) == value for name, value in KEEPING.items()) else "system"
+    return _allocator(os.environ)
+
+
+def worker_allocator() -> Allocator:
+    """Return likewise of a process that times or trains."""
+    return _allocator(worker_variables())
+
+
+def _allocator(variables: Mapping[str, str]) -> Allocator:
+    return "kept" if KEEPING.items() <= variables.items() else "system"
 
 
 def usable_cores() -> int:

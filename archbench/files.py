@@ -30,3 +30,23 @@ def write_file(path: Path, write: Callable[[Path], object]) -> Path:
         msg = f"{path} cannot be written: {error.strerror or error}"
         raise OutputError(msg, "Name a folder of yours with --out, or free some space.") from error
     return path
+
+
+def check_folder(folder: Path, remedy: str, what: str = "") -> None:
+    """Make a folder where it is missing, and be sure that it can be written before work is done for it.
+
+    Args:
+        folder: which.
+        remedy: what to do where it cannot be written.
+        what: it is, in front of its name.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        msg = f"{what}{folder} cannot be written: {error.strerror or error}"
+        raise OutputError(msg, remedy) from error

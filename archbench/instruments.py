@@ -7,34 +7,29 @@ a new model has all of its comparison timed again.
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archbench.building import find_spec
+from archbench.building import OWN, find_spec, plugins_for
 from archbench.cost import measure_cost
 from archbench.data import parse_dataset
+from archbench.environment import allocator, worker_allocator
 from archbench.errors import InputError, ModelError
 from archbench.plan import label
 from archbench.schema import Memory, Progress
-from archbench.timing import ENGINES, Request, modes_of, shown, time_models
+from archbench.timing import ENGINES, Request, modes_of, shown, time_models, timed_here, warming
 from archbench.timing.memory import measure_memory
 from archbench.timing.sessions import Stepping, by_session, fits, stepping
 from archbench.units import number
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from archbench.data import Dataset
     from archbench.plan import Plan, Report
-    from archbench.schema import Cell, Cost, Device, Record, SizedModel, Study
+    from archbench.schema import Cell, Cost, Device, Record, Study
     from archbench.store import Store
     from archbench.timing import Protocol
 
     Memories = dict[tuple[str, Stepping], Memory | None]
-
-
-MOST_SENT_BYTES = 2**26  # of images, to each process that times
-LEAST_SENT = 256
 
 
 def costs_of(plan: Plan, stored: Mapping[str, Record], report: Report) -> dict[str, Cost]:
@@ -91,22 +86,27 @@ def _time_group(
     models = {cell.sized.key: cell.sized for cell in cells if cell.sized is not None}
     needed = {(key, mode) for key, sized in models.items() if key not in broken for mode in modes_of(sized)}
     fitting = [t for t in store.timings() if t.device == device and fits(t, recipe, study.threads, plan.environment)]
+    baseline = study.baseline or cells[0].model
+    twin = next((cell.sized.key for cell in cells if cell.model == baseline and cell.sized), None)
+    how = allocator() if timed_here(models.values(), protocol) else worker_allocator()
     if not protocol.again and any(
-        needed <= {(t.sized_key, t.mode) for t in session} for session in by_session(fitting).values()
+        needed <= {(t.sized_key, t.mode) for t in session if t.allocator == how}
+        and (twin is None or twin in broken or any(t.twin_us for t in session))
+        for session in by_session(fitting).values()
     ):
         return
     what = f"{number(len(models), 'model')} on {device}"
-    baseline = study.baseline or cells[0].model
     request = Request(
         models=tuple(models.values()),
-        twin=next((cell.sized.key for cell in cells if cell.model == baseline and cell.sized), None),
-        datasets={dataset.input_shape: _some(dataset, models.values()) for dataset in map(plan.dataset_of, cells)},
+        twin=twin,
+        datasets={dataset.input_shape: dataset for dataset in map(plan.dataset_of, cells)},
         recipe=recipe, device=device, threads=study.threads, pipeline=True,
         engines=ENGINES[device], plugins=plugins_of(plan, cells),
     )  # fmt: skip
     try:
         timings = time_models(
             request, plan.environment, protocol=protocol, against=_against(cells, baseline),
+            on_ready=lambda number, of: report(Progress("time", what, *warming(number, of, protocol))),
             on_width=lambda width: report(Progress("time", what, *shown(width, protocol))),
             on_problem=lambda problem: report(Progress("time", what, 0, 1, problem)),
         )  # fmt: skip
@@ -115,18 +115,6 @@ def _time_group(
         return
     store.add_timings(timings)
     report(Progress("time", what, 1, 1, finished=True))
-
-
-def _some(dataset: Dataset, models: Iterable[SizedModel]) -> Dataset:
-    """Return so many training images as every timing process may hold, all of them where a model is taught them."""
-    if not all(find_spec(sized.model).by_gradient for sized in models):
-        return dataset
-    images = dataset.images["train"]
-    most = max(LEAST_SENT, MOST_SENT_BYTES // max(1, images[0].nbytes))
-    some = slice(min(most, len(images)))
-    return replace(
-        dataset, images={"train": images[some].clone()}, labels={"train": dataset.labels["train"][some].clone()}
-    )
 
 
 def _against(cells: Sequence[Cell], baseline: str) -> dict[str, str]:
@@ -145,6 +133,6 @@ def modules_of(study: Study, cells: Sequence[Cell]) -> set[str]:
 
 def plugins_of(plan: Plan, cells: Sequence[Cell]) -> tuple[str, ...]:
     """Return what another process must import to have the same models and data."""
-    own = {"zoo", "archbench", "__main__"}
-    elsewhere = sorted(module for module in modules_of(plan.study, cells) if module.partition(".")[0] not in own)
-    return tuple(dict.fromkeys([*plan.study.plugins, *elsewhere]))
+    data = {parse_dataset(case.dataset)[0].load.__module__ for case in plan.study.settings}
+    sources = sorted(module for module in data if module.partition(".")[0] not in OWN)
+    return tuple(dict.fromkeys([*plan.study.plugins, *plugins_for(cell.model for cell in cells), *sources]))

@@ -50,20 +50,6 @@ def mean(values: Sequence[float]) -> Estimate | None:
     return Estimate(center, center - half, center + half, data.size)
 
 
-def median(values: Sequence[float]) -> Estimate | None:
-    """Return the median and its distribution-free interval from order statistics (needs 6 values), None for none."""
-    from scipy import stats
-
-    data = np.asarray(values, dtype=float)
-    if data.size == 0:
-        return None
-    interval: Any = stats.quantile_test(data, p=0.5).confidence_interval(CONFIDENCE)
-    low, high = (float(b) if np.isfinite(b) else None for b in (interval.low, interval.high))
-    if low is None or high is None:
-        low = high = None
-    return Estimate(float(np.median(data)), low, high, data.size)
-
-
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
     """Return the mean difference over the seeds that both have, and its t-interval; None where they share none."""
     return mean([values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())])

@@ -22,6 +22,7 @@ def batch_figure(frame: pd.DataFrame, caption: str) -> Figure:
         caption: how and on what it was timed.
     """
     panels = [one for one, _ in frame.groupby(["mode", "device", "threads"], sort=False)]
+    lines = list(dict.fromkeys(zip(frame["model"], frame["engine"], strict=True)))
     with styled():
         figure = new_figure(PANEL[0] * len(panels), PANEL[1])
         axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
@@ -32,13 +33,15 @@ def batch_figure(frame: pd.DataFrame, caption: str) -> Figure:
                 x, y = line["batch_size"], line["us_per_sample"]
                 reach = [(line["step_us"] - line["step_us_low"]) / x, (line["step_us_high"] - line["step_us"]) / x]
                 name = model if engine == "eager" else f"{model} ({engine})"
-                ax.errorbar(x, y, yerr=None if reach[0].isna().any() else reach, marker="o", capsize=3, label=name)
+                ax.errorbar(x, y, yerr=None if reach[0].isna().any() else reach, marker="o", capsize=3, label=name,
+                            color=f"C{lines.index((model, engine))}")  # fmt: skip
             sizes = sorted(mine["batch_size"].unique())
             title = f"{mode}, {device}, {number(int(str(threads)), 'thread')}"
             ax.set(xscale="log", yscale="log", xlabel="batch size", title=title)
             ax.set_xticks(sizes, [str(size) for size in sizes])
             ax.minorticks_off()
         axes[0].set_ylabel("µs a sample")
-        axes[0].legend()
+        handles = {label: one for ax in axes for one, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        axes[0].legend(handles.values(), handles.keys())
         figure.suptitle(caption, fontsize="small", wrap=True)
     return figure

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 from archbench.environment import usable_cores
-from archbench.errors import InputError
+from archbench.errors import InputError, ModelError
 from archbench.plan import label
 from archbench.schema import Engine, Mode
 from archbench.settings import make_recipe
@@ -197,6 +197,7 @@ def time_sweep(
     datasets: Mapping[Shape, Dataset],
     protocol: Protocol,
     *,
+    on_ready: Callable[[str, int, int], None] = lambda what, number, processes: None,
     on_width: Callable[[str, Width], None] = lambda what, width: None,
     on_session: Callable[[Timed], None] = lambda timed: None,
     on_problem: Callable[[str], None] = lambda problem: None,
@@ -208,12 +209,10 @@ def time_sweep(
         sweep: what is varied.
         datasets: by input shape, what batches are made of.
         protocol: how long and how often.
+        on_ready: is told of the session and of the process that warms up, of so many.
         on_width: is told of the session and where it stands.
         on_session: is told after every session.
-        on_problem: is told of each model that fails, and of what makes others wait.
-
-    Raises:
-        ModelError: no process of a session lived.
+        on_problem: is told of each model or session that fails, and of what makes others wait.
     """
     for device, threads, batch_size in sweep.sessions():
         engines = tuple(engine for engine in sweep.engines if engine != "graph" or device == "cuda")
@@ -223,11 +222,15 @@ def time_sweep(
             sweep.plugins,
         )  # fmt: skip
         what = f"batch {batch_size} on {device}" + (f", {threads} threads" if threads > 1 else "")
-        timed.timings += time_models(
-            request, timed.environment, protocol=protocol,
-            on_width=lambda width, what=what: on_width(what, width),  # type: ignore[misc]
-            on_problem=on_problem,
-        )  # fmt: skip
+        try:
+            timed.timings += time_models(
+                request, timed.environment, protocol=protocol,
+                on_ready=lambda number, of, what=what: on_ready(what, number, of),  # type: ignore[misc]
+                on_width=lambda width, what=what: on_width(what, width),  # type: ignore[misc]
+                on_problem=on_problem,
+            )  # fmt: skip
+        except ModelError as error:  # such as a batch that does not fit: the others are timed
+            on_problem(f"{what}: {error}")
         on_session(timed)
 
 

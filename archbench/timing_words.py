@@ -79,22 +79,26 @@ def timed_notes(timed: Timed) -> list[str]:
 def _ranking_notes(frame: pd.DataFrame) -> list[str]:
     """Say for every model and mode of a sweep over batch sizes where its ranking against the baseline changes."""
     notes = []
-    others = frame[~frame["is_baseline"] & (frame["engine"] == "eager")]
-    for (device, threads, mode, model), group in others.groupby(["device", "threads", "mode", "model"], sort=False):
+    others = frame[~frame["is_baseline"] & frame["ratio"].notna()]
+    places = ["device", "threads", "mode", "engine", "model"]
+    for (device, threads, mode, engine, model), group in others.groupby(places, sort=False):
         sizes = sorted(set(group["batch_size"]))
         if len(sizes) < 2:
             continue
-        where = f"{mode} on {device}, {number(int(str(threads)), 'thread')}"
+        how = "" if engine == "eager" else f" ({engine})"
+        where = f"{mode}{how} on {device}, {number(int(str(threads)), 'thread')}"
+        resolved = sorted(group.loc[group["ratio_low"].notna() & ~group["tie"].astype(bool), "batch_size"])
         found = flips(group)
         notes += [
             f"{where}: {flip.faster_below} is faster at batch {flip.below}, {flip.faster_above} at batch {flip.above}."
             for flip in found
         ]
-        if not found:
-            notes.append(
-                f"{where}: {model} keeps its rank against {group['baseline'].iloc[0]} from batch {sizes[0]} to "
-                f"{sizes[-1]}, as far as it is resolved."
-            )
+        against = f"{where}: {model} against {group['baseline'].iloc[0]}"
+        if len(resolved) < 2:
+            notes.append(f"{against}: whether the rank changes is not resolved.")
+        elif not found:
+            told = ", ".join(map(str, resolved))
+            notes.append(f"{against}: the same rank at every batch where it is resolved ({told}).")
     return notes
 
 
@@ -174,12 +178,14 @@ def self_test_words(timed: Timed) -> pd.DataFrame:
     """Return A against A by mode: the ratio, whether its interval holds 1, what can be told."""
     import pandas as pd
 
+    varied = [name for name in VARIED if name == "mode" or len({getattr(one, name) for one in timed.timings}) > 1]
     rows = []
     for timing in timed.timings:
         found, least = twin_ratio(timing), resolution(timing)
         if found is not None:
             rows.append({
-                "mode": timing.mode, "A against A": ratio4(found.value, found.low, found.high),
+                **{name.replace("_size", ""): str(getattr(timing, name)) for name in varied},
+                "A against A": ratio4(found.value, found.low, found.high),
                 "holds 1": {True: "yes", False: "no", None: "no interval"}[found.contains(1.0)],
                 "resolves": "" if least is None else f"{100 * least:.2f} %",
             })  # fmt: skip

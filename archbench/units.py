@@ -173,13 +173,17 @@ def micros(value: float | None) -> str:
 def ratio(value: float | None, low: float | None = None, high: float | None = None) -> str:
     """Return `1.45x [1.40, 1.51]`, without the interval where there is none; empty where there is no value.
 
-    A ratio under 0.1 has three significant digits: `0.0123x`.
+    A ratio under 0.1 has three significant digits: `0.0123x`; a narrow interval shows as many as it resolves: `1.004x
+    [1.002, 1.006]`.
     """
     if value is None or not math.isfinite(value):
         return ""
     decimals = 2 if value >= 0.1 or value <= 0 else min(9, 2 - math.floor(math.log10(value)))
-    text = f"{value:.{decimals}f}x"
-    return text if low is None or high is None else f"{text} [{low:.{decimals}f}, {high:.{decimals}f}]"
+    if low is None or high is None:
+        return f"{value:.{decimals}f}x"
+    if 0 < high - low < 0.02:  # less than two units of the second decimal
+        decimals = max(decimals, min(4, 1 - math.floor(math.log10(high - low))))
+    return f"{value:.{decimals}f}x [{low:.{decimals}f}, {high:.{decimals}f}]"
 
 
 def percent(fraction: float | None, decimals: int = 2) -> str:

@@ -56,7 +56,7 @@ def timing_of(samples=(), **changes):
     settings = {
         "sized_key": "a", "device": "cpu", "device_name": "x", "precision": "fp32", "mode": "train", "batch_size": 8,
         "threads": 1, "samples_us": tuple(samples), "steps_per_sample": 1, "session": "s", "optimizer": "adam",
-        "torch": "2",
+        "torch": "2", "processes": tuple(place % 5 for place in range(len(samples))),
     }  # fmt: skip
     return Timing(**(settings | changes))
 
@@ -81,6 +81,7 @@ class Quiet:
 @pytest.fixture(scope="session", autouse=True)
 def _instant_timing(tmp_path_factory):
     """Steps are timed in the test's own process, by a clock that does not run; the locks are the test's own."""
+    os.environ["ARCHBENCH_ALLOCATOR"] = "system"  # what a test's own process has
     os.environ["ARCHBENCH_LOCKS"] = str(tmp_path_factory.mktemp("locks"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("Here", "Fresh"):

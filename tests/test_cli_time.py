@@ -36,7 +36,9 @@ def test_json_rows_are_numbers(monkeypatch, capsys):
     ]  # fmt: skip
     assert {row["step_us"] for row in answer["rows"]} == {1e6}
     assert {row["mode"] for row in answer["rows"]} == {"train"}
-    assert all(row["unstable"] is None for row in answer["rows"])
+    assert {row["unstable"] for row in answer["rows"]} == {
+        "few processes show little of how much they differ (1): --processes 5"
+    }
 
 
 @pytest.mark.parametrize("suffix", ["csv", "json", "png", "svg"])
@@ -110,6 +112,7 @@ def test_a_self_test_that_misses_is_done_once_more_and_then_fails(monkeypatch, c
     code, out, err = invoke(monkeypatch, capsys, "time", "--self-test", "--device", "cpu")
     assert code == 1
     assert err.count("timed once more") == 1
+    assert re.search(r"train (1\.1000|0\.9091)x", err)
     assert "do not trust small ratios" in err
     assert "10.00 %" in out
 
@@ -133,6 +136,14 @@ def test_what_fails_is_named_and_nothing_at_all_is_an_error(monkeypatch, capsys)
     assert "none of the models could be timed" in err
 
 
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_timed(monkeypatch, capsys):
+    monkeypatch.setattr(timing, "measure", None)
+    Path("file").write_text("")
+    code, _, err = invoke(monkeypatch, capsys, *ASKED, "--out", "file/times.csv")
+    assert code == 6
+    assert "file cannot be written" in err
+
+
 def test_what_was_finished_is_shown_when_it_is_stopped(monkeypatch, capsys):
     original = api.time_sweep
 
@@ -153,7 +164,7 @@ def test_what_was_finished_is_shown_when_it_is_stopped(monkeypatch, capsys):
 def test_the_doctor_measures_every_format_and_keeps_it(monkeypatch, capsys):
     asked = []
 
-    def peaks_of(device, precision, threads, environment, *, refresh):
+    def peaks_of(device, precision, threads, environment, *, refresh, on_wait):
         asked.append((device, precision, threads, refresh))
         return Peaks(1e11 * threads, 2e10)
 

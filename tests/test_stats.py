@@ -21,28 +21,16 @@ def test_one_value_has_no_interval_and_none_has_no_mean():
     assert stats.mean([0.5]) == stats.Estimate(0.5, None, None, 1)
     assert stats.mean([0.5]).half_width is None
     assert stats.mean([]) is None
-    assert stats.median([]) is None
-    assert stats.median([1.0, 2.0, 3.0]).low is None
-    assert stats.median([1.0, 2.0, 3.0]).value == 2.0
 
 
 def test_equal_values_have_an_interval_of_no_width():
     assert stats.mean([0.5, 0.5, 0.5]).half_width == 0
-    assert stats.median([2.0] * 10).half_width == 0
-
-
-def test_the_median_interval_is_made_of_order_statistics():
-    values = list(range(1, 26))
-    estimate = stats.median(values)
-    # For n = 25 the binomial table gives the 8th and the 18th value: P = 0.957.
-    assert (estimate.value, estimate.low, estimate.high) == (13, 8, 18)
 
 
 @pytest.mark.parametrize(
     ("estimator", "truth", "draw"),
     [
         ("mean", 2.0, lambda rng: rng.normal(2, 1, 4)),
-        ("median", math.exp(1), lambda rng: rng.lognormal(1, 0.5, 25)),
     ],
 )
 def test_intervals_cover_the_truth_as_often_as_they_say(estimator, truth, draw):

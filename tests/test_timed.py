@@ -9,13 +9,15 @@ from conftest import QUICK
 from conftest import timing_of as timing
 
 import archbench
+import archbench.timed
 from archbench.budget import size_model
 from archbench.environment import capture
-from archbench.errors import InputError
+from archbench.errors import InputError, ModelError
 from archbench.schema import Budget, Cost, Peaks
 from archbench.time_figure import batch_figure
 from archbench.timed import Named, Timed, flips, make_sweep
 from archbench.timing_words import doubt_notes, self_test_words, setting_words, time_words, timed_notes
+from zoo import registry
 
 CNN, NET = (size_model(name, Budget(5000), (1, 8, 8), 10) for name in ("cnn", "mobilenet"))
 COSTS = {one.key: Cost(5000, 5000, 0, 10**6, 1000, train_macs=3 * 10**6, size_bytes=20_000) for one in (CNN, NET)}
@@ -63,7 +65,11 @@ def test_the_ranking_flips_between_resolved_sizes_and_ties_do_not_count():
     steady = made((1, 1.3), (64, 1.2))
     rows = steady.frame()
     assert flips(rows[~rows["is_baseline"]]) == []
-    assert any("keeps its rank against cnn@5k from batch 1 to 64" in note for note in timed_notes(steady))
+    assert any(
+        note.endswith("mobilenet@5k against cnn@5k: the same rank at every batch where it is resolved (1, 64).")
+        for note in timed_notes(steady)
+    )
+    assert any("whether the rank changes is not resolved" in note for note in timed_notes(made((1, 1.0), (64, 1.2))))
     notes = timed_notes(made((1, 1.3), (64, 0.8)))
     assert "infer on cpu, 1 thread: cnn@5k is faster at batch 1, mobilenet@5k at batch 64." in notes
 
@@ -145,6 +151,40 @@ def test_python_times_models_on_random_images_or_on_a_data_set():
     assert real.frame()["data_us"].notna().all()
     assert msgspec.json.decode(msgspec.json.encode(real.timings), type=list[type(real.timings[0])]) == real.timings
     assert dataclasses.replace(real).timings
+
+
+def test_a_session_that_dies_costs_no_other(monkeypatch):
+    original = archbench.timed.time_models
+
+    def time_models(request, *rest, **more):
+        if request.recipe.batch_size == 4:
+            raise ModelError("a timing process was killed by signal 9")
+        return original(request, *rest, **more)
+
+    monkeypatch.setattr(archbench.timed, "time_models", time_models)
+    problems = []
+    timed = archbench.time("mlp", "5k", input="1x8x8", batch_sizes=[2, 4, 8], protocol=QUICK, device="cpu",
+                           on_problem=problems.append)  # fmt: skip
+    assert set(timed.frame()["batch_size"]) == {2, 8}
+    assert problems == ["batch 4 on cpu: a timing process was killed by signal 9"]
+
+
+def test_modules_of_models_are_sent_along(monkeypatch, tmp_path):
+    (tmp_path / "late_nets.py").write_text(
+        "import zoo\nfrom torch import nn\n@zoo.register_model\n"
+        "def late(*, num_classes):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, num_classes))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
+    __import__("late_nets")
+    sent = []
+    original = archbench.timed.time_models
+    monkeypatch.setattr(
+        archbench.timed, "time_models", lambda request, *rest, **more: (sent.append(request.plugins), original(
+            request, *rest, **more))[1],
+    )  # fmt: skip
+    archbench.time(["late", "mlp@5k"], input="1x8x8", protocol=QUICK, device="cpu")
+    assert sent == [("late_nets",)]
 
 
 def test_a_network_is_not_compared_with_itself():

@@ -144,6 +144,12 @@ def test_small_ratios_keep_three_digits():
     assert units.ratio(0.0) == "0.00x"
 
 
+def test_a_narrow_interval_shows_what_it_resolves():
+    assert units.ratio(1.004, 1.0015, 1.0065) == "1.0040x [1.0015, 1.0065]"
+    assert units.ratio(1.21, 1.2, 1.215) == "1.210x [1.200, 1.215]"
+    assert units.ratio(1.5, 1.5, 1.5) == "1.50x [1.50, 1.50]"
+
+
 @pytest.mark.parametrize("text", ["", "0", "1,", "a", "1.5", "-1", "1;2"])
 def test_what_is_no_list_of_numbers_is_refused(text):
     with pytest.raises(InputError, match=r"threads: .* is not accepted"):

@@ -122,7 +122,9 @@ class Display:
     def __call__(self, step: Step) -> None:
         """Show one step."""
         if self._quiet:
-            if step.stage == "size" and step.detail:  # quiet is about progress, not about doubt
+            if step.detail and (
+                step.stage == "size" or (step.stage == "time" and not step.done)
+            ):  # quiet is about progress, not about doubt
                 err.print(f"warning: {step.detail}")
             return
         stage = STAGES[step.stage]

@@ -43,6 +43,7 @@ TimesFile = Annotated[
 ]  # fmt: skip
 Refresh = Annotated[bool, typer.Option("--refresh", help="Measure again what is kept.")]
 SELF_TESTED = "cnn@30k"
+NOTHING = "none of the models could be timed"
 SUFFIXES = (".csv", ".json", ".png", ".svg")
 
 
@@ -80,14 +81,13 @@ def time(
     machine can tell. What is in doubt is said with its reason and a remedy.
     """
     from archbench import api
-    from archbench.errors import InputError, Interrupted
+    from archbench.errors import Interrupted, ModelError
     from archbench.reference import with_options
-    from archbench.timing import Protocol, shown
+    from archbench.timing import Protocol, shown, warming
     from archbench.units import parse_numbers
 
-    if file is not None and file.suffix not in SUFFIXES:
-        msg = f"{file}: a file of timings ends in {', '.join(SUFFIXES)}"
-        raise InputError(msg, "The suffix says what is written.")
+    if file is not None:
+        _check_file(file)
     names = list(with_options(models or [], {"scale": scale, "head": head, "freeze": freeze}))
     protocol = Protocol(processes=processes, max_seconds=max_seconds)
     settings: dict[str, Any] = {
@@ -106,12 +106,18 @@ def time(
             done, total, words = shown(width, protocol)
             display(Progress("time", what, done, total, words))
 
+        def on_ready(what: str, number: int, processes: int) -> None:
+            from archbench.schema import Progress
+
+            display(Progress("time", what, *warming(number, processes, protocol)))
+
         def on_session(timed: Timed) -> None:
-            kept[:] = [timed]
-            if file is not None:
+            kept[:] = [timed] if timed.timings else []
+            if file is not None and timed.timings:
                 _write(timed, file)
 
-        run = {**settings, "on_width": on_width, "on_session": on_session, "on_problem": _warn}
+        heard = {"on_ready": on_ready, "on_width": on_width, "on_session": on_session, "on_problem": _warn}
+        run = {**settings, **heard}
         try:
             if self_test:
                 _self_test(names or [SELF_TESTED], run, as_json=as_json)
@@ -122,7 +128,20 @@ def time(
                 _show(kept[0], file, as_json=as_json)
             msg = "stopped: the sessions that were finished are shown" if kept else "stopped: no session was finished"
             raise Interrupted(msg, "The same command times all of it.") from None
+    if not kept:
+        raise ModelError(NOTHING, "The warnings above say why.")
     _show(kept[0], file, as_json=as_json)
+
+
+def _check_file(file: Path) -> None:
+    """Refuse what could not be written in the end, before anything is timed."""
+    from archbench.errors import InputError
+    from archbench.files import check_folder
+
+    if file.suffix not in SUFFIXES:
+        msg = f"{file}: a file of timings ends in {', '.join(SUFFIXES)}"
+        raise InputError(msg, "The suffix says what is written.")
+    check_folder(file.parent, "Name another --out.")
 
 
 def _warn(problem: str) -> None:
@@ -130,12 +149,8 @@ def _warn(problem: str) -> None:
 
 
 def _show(timed: Timed, file: Path | None, *, as_json: bool) -> None:
-    from archbench.errors import ModelError
     from archbench.timing_words import setting_words, time_words, timed_notes
 
-    if not timed.timings:
-        msg = "none of the models could be timed"
-        raise ModelError(msg, "The warnings above say why.")
     if as_json:
         print_json({"rows": json_rows(timed.frame()), "notes": timed_notes(timed), "setting": setting_words(timed)})
         return
@@ -170,9 +185,9 @@ def _write(timed: Timed, file: Path) -> None:
 
 
 def _self_test(models: list[str], settings: dict[str, Any], *, as_json: bool) -> None:
-    """Time A against A. An interval that misses 1 may be chance, 1 time in 20: then it is timed once more."""
+    """Time A against A. An interval that misses 1 may do so by chance: then it is timed once more."""
     from archbench import api
-    from archbench.errors import InputError
+    from archbench.errors import InputError, ModelError
     from archbench.timing_words import self_test_words, setting_words
 
     if len(models) > 1:
@@ -181,11 +196,14 @@ def _self_test(models: list[str], settings: dict[str, Any], *, as_json: bool) ->
     for attempt in range(2):
         timed = api.time(models, **settings)
         words = self_test_words(timed)
-        missed = words[words["holds 1"] != "yes"] if len(words) else words
+        if not len(words):
+            raise ModelError(NOTHING, "The warnings above say why.")
+        missed = words[words["holds 1"] != "yes"]
         if not len(missed):
             break
         if attempt == 0:
-            _warn("the interval of A against A misses 1, as 1 in 20 do by chance: timed once more")
+            found = ", ".join(f"{row['mode']} {row['A against A']}" for _, row in missed.iterrows())
+            _warn(f"an interval of A against A misses 1 ({found}), as about 1 in 10 do by chance: timed once more")
     if as_json:
         print_json({"rows": json_rows(words), "setting": setting_words(timed)})
     else:
@@ -202,12 +220,10 @@ def doctor(refresh: Refresh = False, as_json: o.AsJson = False, debug: o.Debug =
     from archbench import api
     from archbench.data.cache import cache_folder
     from archbench.environment import capture
-    from archbench.timing.locks import timing_on
     from archbench.timing_words import doctor_words
 
     environment = capture()
-    with timing_on("cpu", _warn):
-        peaks = api.doctor(refresh=refresh)
+    peaks = api.doctor(refresh=refresh, on_wait=_warn)
     if as_json:
         rows = [
             {"device": device, "precision": precision, "threads": threads, "gflops": found.flops_per_s / 1e9,

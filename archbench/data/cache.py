@@ -5,14 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import tempfile
 import time
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.errors import OutputError
-from archbench.files import write_file
+from archbench.files import check_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,13 +40,7 @@ def check_cache() -> Path:
         OutputError: it cannot.
     """
     folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        msg = f"the cache {folder} cannot be written: {error.strerror or error}"
-        raise OutputError(msg, f"Name a folder of yours by the variable {CACHE_VARIABLE}.") from error
+    check_folder(folder, f"Name a folder of yours by the variable {CACHE_VARIABLE}.", "the cache ")
     return folder
 
 

@@ -59,6 +59,7 @@ class Timing:
             itself; on a CPU this can change a ranking.
         settled: whether the last five blocks of the warm-up agreed within 5 %, in most processes.
         compile_s: seconds to compile or capture the step, at worst, before it was timed.
+        l2, augment, scaling: of the recipe, as they change the step or the pipeline; None where it was not noted.
         data_us: the time in which the data pipeline makes one batch, in each round; empty where it was not measured.
         peaks: what the device does at most.
         conditions: what the machine did meanwhile.
@@ -84,6 +85,9 @@ class Timing:
     allocator: Allocator = "system"
     settled: bool = True
     compile_s: float | None = None
+    l2: float | None = None
+    augment: tuple[str, ...] | None = None
+    scaling: str | None = None
     data_us: tuple[float, ...] = ()
     peaks: Peaks | None = None
     conditions: Conditions = Conditions()

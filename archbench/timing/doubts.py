@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from archbench.timing.estimate import relative_half_width, step_ratio, step_us
+from archbench.timing.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from archbench.schema import Timing
 
-STEP_GOAL = 0.02  # half the interval of a step's own time, as a share
-RATIO_GOAL = 0.01  # likewise of a ratio
+STEP_GOAL, RATIO_GOAL = Protocol.step_goal, Protocol.ratio_goal
+PROCESSES = Protocol.processes  # fewer cannot tell how much they differ
 SPREAD = 0.10  # IQR / median
 WAITED = 1.05  # wall / processor time of one thread
 OTHERS = 0.05  # cores that other processes took
@@ -66,6 +67,9 @@ def _reasons(timing: Timing) -> Iterator[Doubt]:
     half = relative_half_width(step_us(timing))
     if half > STEP_GOAL:
         yield Doubt(f"the interval of the step's time is wider than ±{100 * STEP_GOAL:g} %", _width(half), LONGER)
+    processes = len(set(timing.processes)) or 1
+    if processes < PROCESSES:
+        yield Doubt("few processes show little of how much they differ", str(processes), f"--processes {PROCESSES}")
     lower, middle, upper = np.percentile(timing.samples_us, [25, 50, 75])
     spread = (upper - lower) / middle
     if spread > SPREAD:

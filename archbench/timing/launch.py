@@ -8,6 +8,8 @@ import pickle
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archbench.environment import worker_variables
@@ -23,8 +25,16 @@ if TYPE_CHECKING:
     from archbench.timing.protocol import Protocol as Timing
     from archbench.timing.steps import Request
 
-FRESH = "import os; {hold}from archbench.timing.process import main; main()"
+# Answers have a descriptor of their own, as anything may print; the module path is the parent's.
+FRESH = (
+    "import os, pickle, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "  # Ctrl-C is the parent's
+    "{hold}sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from archbench.timing.process import main; main({answers})"
+)
 HOLD = "os.sched_setaffinity(0, {cores}); "  # before torch is imported, as its threads inherit it
+
+
+LAST_SECONDS = 5  # that a process has to end by itself, once it does not answer
 
 
 class ProcessDied(ModelError):  # noqa: N818 - what happened, to one of several
@@ -71,7 +81,7 @@ class _Here:
         return self._side.make_ready()
 
     def turn(self, turn_us: float) -> Turn:
-        return self._side.turn(turn_us)
+        return replace(self._side.turn(turn_us), cpu_s=0.0)  # this process is left out of what others took already
 
     def close(self) -> None:
         """Nothing to end."""
@@ -82,7 +92,7 @@ class Fresh:
 
     def launch(self, request: Request, protocol: Timing) -> Sequence[Worker]:
         """Start all of them; they import while none is timed yet."""
-        cores = cores_for(request.threads)
+        cores = cores_for(request.threads) if request.device == "cpu" else ()
         workers: list[_Fresh] = []
         try:
             workers += (_Fresh(request, protocol, number, cores) for number in range(max(1, protocol.processes)))
@@ -96,33 +106,57 @@ class Fresh:
 
 
 def cores_for(threads: int) -> tuple[int, ...]:
-    """Return the cores that so many threads are held to: the last that this process may use.
+    """Return the cores that so many threads are held to: the last that this process may use, of different hardware.
 
-    The first core serves most interrupts. Empty where the system cannot hold a process to cores.
+    The first core serves most interrupts, and two hardware threads of one core share it: the second of them is taken
+    only where no other is left. Empty where the system cannot hold a process to cores.
     """
     if not hasattr(os, "sched_getaffinity"):
         return ()
-    return tuple(sorted(os.sched_getaffinity(0))[-threads:])
+    usable = sorted(os.sched_getaffinity(0), reverse=True)
+    shared = {core: _siblings(core) for core in usable}
+    first = [core for place, core in enumerate(usable) if shared[core] not in [shared[one] for one in usable[:place]]]
+    chosen = [*first, *(core for core in usable if core not in first)]
+    return tuple(sorted(chosen[:threads]))
+
+
+def _siblings(core: int) -> str:
+    """Return which hardware threads a core consists of, in the system's words; its number where it does not tell."""
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text(encoding="ascii")
+    except OSError:
+        return str(core)
 
 
 class _Fresh:
     def __init__(self, request: Request, protocol: Timing, number: int, cores: Sequence[int]) -> None:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
-        code = FRESH.format(hold=HOLD.format(cores=set(cores)) if cores else "")
-        self._process = subprocess.Popen(  # noqa: S603 - our own code
-            [sys.executable, "-c", code],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
-            env=worker_variables(),
-            process_group=0,  # Ctrl-C in a terminal reaches the parent only
-        )  # fmt: skip
-        self._first = (sys.path, request.plugins, (request, protocol, number))
+        reading, writing = os.pipe()
+        self._answers = os.fdopen(reading, "rb")
+        code = FRESH.format(hold=HOLD.format(cores=set(cores)) if cores else "", answers=writing)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own code
+                [sys.executable, "-P", "-c", code],  # -P: the folder it is started in holds no modules
+                stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, pass_fds=(writing,), env=worker_variables(),
+                process_group=0,  # Ctrl-C in a terminal reaches the parent only
+            )  # fmt: skip
+        finally:
+            os.close(writing)  # the child's end, so that its death is the end of what is read
+        self._request = (request.plugins, (request, protocol, number))
+        self._lost: ProcessDied | None = None
 
     def wait(self) -> None:
-        """Hand over the request and return once the process has imported all that it needs."""
-        self._send(*self._first)  # not before all are started, as it waits for a process that is still importing
-        self._receive()
+        """Hand over the request and return once the process has imported all that it needs, or has died of it."""
+        try:
+            # Not before all are started, as it waits for a process that is still importing.
+            self._send(sys.path, *self._request)
+            self._receive()
+        except ProcessDied as error:
+            self._lost = error
 
     def make_ready(self) -> Ready:
+        if self._lost is not None:
+            raise self._lost
         self._send(None)
         return self._receive()  # type: ignore[no-any-return]
 
@@ -140,13 +174,16 @@ class _Fresh:
             raise self._died() from None
 
     def _receive(self) -> Any:
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            return pickle.load(self._process.stdout)  # noqa: S301 - from our own process
+            return pickle.load(self._answers)  # noqa: S301 - from our own process
         except (EOFError, pickle.UnpicklingError):
             raise self._died() from None
 
     def _died(self) -> ProcessDied:
+        if self._process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(LAST_SECONDS)
+            self._process.kill()  # it lives, and does not answer as it should
         code = self._process.wait()
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit status {code}"
         self._log.seek(0)
@@ -156,6 +193,6 @@ class _Fresh:
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._log):
+        for pipe in (self._process.stdin, self._answers, self._log):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()  # type: ignore[union-attr]

@@ -15,7 +15,7 @@ from archbench.errors import ModelError
 from archbench.schema import Conditions
 from archbench.timing.estimate import by_process, geometric, hierarchical, relative_half_width
 from archbench.timing.launch import ProcessDied
-from archbench.timing.steps import Subject
+from archbench.timing.steps import Subject, problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -76,6 +76,7 @@ def measure(
     *,
     against: Mapping[str, str],
     now: Callable[[], float] = time.monotonic,
+    on_ready: Callable[[int, int], None] = lambda number, processes: None,
     on_width: Callable[[Width], None] = lambda width: None,
 ) -> Measured:
     """Time a request's candidates side by side.
@@ -90,6 +91,7 @@ def measure(
         noise: looks at the machine before and after every turn.
         against: by a model's key that of the model which its ratio is taken to.
         now: seconds, of which the protocol's limit is counted while turns are taken.
+        on_ready: is told (number, of so many) as a process begins to build and warm up.
         on_width: is told after every turn of all processes.
 
     Raises:
@@ -99,8 +101,9 @@ def measure(
     workers = dict(enumerate(launcher.launch(request, protocol)))
     try:
         for number, worker in list(workers.items()):
+            on_ready(number + 1, len(workers) + len(session.dead))
             session.make_ready(number, worker, workers)
-        session.agree()
+        session.agree(workers)
         while workers and session.goes_on(workers, on_width):
             for number, worker in list(workers.items()):
                 session.take_turn(number, worker, workers)
@@ -115,6 +118,11 @@ def measure(
 def candidates_of(ready: Ready) -> list[Candidate]:
     """Return a process's candidates in their order."""
     return [*ready.subjects, *ready.pipelines]
+
+
+def _sound(ready: Ready) -> list[Candidate]:
+    """Return a process's candidates that did not fail in its warm-up."""
+    return [one for one in candidates_of(ready) if one not in ready.failed]
 
 
 class _Session:
@@ -147,11 +155,24 @@ class _Session:
         self.dead.append(workers.pop(number))
         self.problems.append(str(error))
 
-    def agree(self) -> None:
-        """Keep the candidates that all processes have."""
-        held = [candidates_of(ready) for ready in self.ready.values()]
-        self.series = {one: Series() for one in (held[0] if held else []) if all(one in other for other in held)}
-        self.problems += [problem for ready in self.ready.values() for problem in ready.problems]
+    def agree(self, workers: dict[int, Worker]) -> None:
+        """Keep the candidates that half of the processes have, or more; one that lacks one of them is left out."""
+        held = {number: [*_sound(ready)] for number, ready in self.ready.items()}
+        every = dict.fromkeys(itertools.chain.from_iterable(held.values()))
+        kept = [one for one in every if 2 * sum(one in own for own in held.values()) >= len(held)]
+        self.series = {one: Series() for one in kept}
+        for number, ready in list(self.ready.items()):
+            self.problems += [*ready.problems, *(self._problem(one, why) for one, why in ready.failed.items())]
+            if any(one not in held[number] for one in kept):
+                self.dead.append(workers.pop(number))
+                del self.ready[number]
+                self.problems.append(f"process {number + 1} could not hold all models, and was left out")
+
+    def _problem(self, candidate: Candidate, why: str) -> str:
+        if not isinstance(candidate, Subject):
+            return f"the making of batches cannot be timed: {why}"
+        sized = next(sized for sized in self._request.models if sized.key == candidate.sized_key)
+        return problem_of(candidate, sized, self._request, why)
 
     def take_turn(self, number: int, worker: Worker, workers: dict[int, Worker]) -> None:
         """Have a process time some rounds."""
@@ -167,7 +188,11 @@ class _Session:
         self._keep(number, turn)
 
     def _keep(self, number: int, turn: Turn) -> None:
+        """Add what a turn measured; a candidate that failed in it is dropped for all."""
         ready = self.ready[number]
+        for candidate, why in turn.failed.items():
+            if self.series.pop(candidate, None) is not None:
+                self.problems.append(self._problem(candidate, why))
         for place, candidate in enumerate(candidates_of(ready)):
             series = self.series.get(candidate)
             if series is not None:
@@ -176,7 +201,7 @@ class _Session:
                 series.process += [number] * len(turn.rounds)
 
     def goes_on(self, living: Collection[int], on_width: Callable[[Width], None]) -> bool:
-        """Whether another turn is needed: too few rounds, or intervals that are too wide while there is time."""
+        """Whether another turn is needed: while there is time, for more rounds or narrower intervals."""
         if not any(isinstance(one, Subject) for one in self.series):
             return False
         some = next(iter(self.series.values()))
@@ -184,10 +209,11 @@ class _Session:
             return True
         width = Width(self._widest_ratio(), self._widest_step(), self._spent_s)
         on_width(width)
-        if min(some.process.count(number) for number in living) < self._protocol.min_rounds:
-            return True
+        if self._spent_s >= self._protocol.max_seconds:
+            return False
+        few = min(some.process.count(number) for number in living) < self._protocol.min_rounds
         narrow = width.ratio <= self._protocol.ratio_goal and width.step <= self._protocol.step_goal
-        return not narrow and self._spent_s < self._protocol.max_seconds
+        return few or not narrow
 
     def _widest_step(self) -> float:
         return max(
@@ -227,7 +253,7 @@ class _Session:
         throttled = dict.fromkeys(itertools.chain.from_iterable(look.throttled for look in looks))
         if any(after.throttles > before.throttles for before, after, *_ in self._looks):
             throttled["heat"] = None
-        clocks = [look.clock_mhz for look in looks if look.clock_mhz is not None]
+        clocks = list(itertools.chain.from_iterable(look.clock_mhz for look in looks if look.clock_mhz is not None))
         return Conditions(
             others_cores=max(0.0, math.fsum(busy) / wall) if busy and wall > 0 else None,
             throttled=tuple(throttled),

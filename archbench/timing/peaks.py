@@ -18,6 +18,7 @@ from archbench.errors import OutputError
 from archbench.files import write_file
 from archbench.schema import Peaks, digest
 from archbench.timing.clock import clock_for
+from archbench.timing.locks import timing_on
 from archbench.training import torch_threads
 
 if TYPE_CHECKING:
@@ -41,7 +42,13 @@ LEAST_TIMES = 3
 
 
 def peaks_of(
-    device: Device, precision: Format, threads: int, environment: Environment, *, refresh: bool = False
+    device: Device,
+    precision: Format,
+    threads: int,
+    environment: Environment,
+    *,
+    refresh: bool = False,
+    on_wait: Callable[[str], None] = lambda why: None,
 ) -> Peaks:
     """Return the peaks of this machine's device, measured the first time that they are asked for (a few seconds).
 
@@ -51,12 +58,13 @@ def peaks_of(
         threads: intra-op threads of torch; those of a CUDA device play no part.
         environment: of this process.
         refresh: measure again.
+        on_wait: is told what the measurement has to wait for, as it has the device alone.
     """
     file = _file(device, precision, threads, environment)
     if not refresh:
         with contextlib.suppress(OSError, msgspec.DecodeError):
             return msgspec.json.decode(file.read_bytes(), type=Peaks)
-    with torch_threads(threads):
+    with timing_on(device, on_wait), torch_threads(threads):
         peaks = Peaks(matmul_flops_per_s(device, precision), copy_bytes_per_s(device))
     with contextlib.suppress(OutputError):  # a cache that cannot be written is done without
         write_file(file, lambda path: path.write_bytes(msgspec.json.encode(peaks)))

@@ -1,18 +1,17 @@
 """One process's side of a session: it builds all compared models, warms them up, and times rounds when it is asked to.
 
-`python -c "...; from archbench.timing.process import main; main()"` serves a parent: on standard input come the
-module path, the request and then the lengths of turns, on standard output go what is ready and the rounds of each
-turn. What a model prints goes to standard error. It ends when its input does.
+`archbench.timing.launch` starts it: on standard input come the plugins, the request and then the lengths of turns; what
+is ready and the rounds of each turn go to a descriptor of their own, while what a model prints goes to a log. It ends
+when its input does.
 """
 
 from __future__ import annotations
 
 import os
 import pickle
-import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from archbench.environment import allocator
@@ -33,6 +32,7 @@ class Ready:
         steps: in each candidate's block. settled: whether its warm-up ended in agreement.
         threads: torch's, read back. cores: what the process is held to; empty where it is not.
         allocator: what the process does with memory that it does not use.
+        failed: why candidates could not be warmed up.
         compile_s: of the subjects that are compiled or captured.
     """
 
@@ -45,14 +45,20 @@ class Ready:
     cores: tuple[int, ...]
     compile_s: dict[Subject, float]
     allocator: Allocator = "system"
+    failed: dict[Subject | Shape, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What a process measured in one go: rounds in the order of time, and the processor seconds that it took."""
+    """What a process measured in one go: rounds in the order of time, and the processor seconds that it took.
+
+    Attributes:
+        failed: why candidates could not be timed to the end, by what they are.
+    """
 
     rounds: list[Round]
     cpu_s: float
+    failed: dict[Subject | Shape, str] = field(default_factory=dict)
 
 
 class Side:
@@ -83,10 +89,15 @@ class Side:
             self._bench = Bench(candidates, self._clock, self._protocol, self._process)
             settled = self._bench.warm_up()
             threads = torch.get_num_threads()
+        self._places: list[Subject | Shape] = [*made.subjects, *made.pipelines]
         return Ready(
             tuple(made.subjects), tuple(made.pipelines), tuple(made.problems), tuple(self._bench.steps), tuple(settled),
-            threads, cores, made.compile_s, allocator(),
+            threads, cores, made.compile_s, allocator(), self._failed(),
         )  # fmt: skip
+
+    def _failed(self) -> dict[Subject | Shape, str]:
+        assert self._bench is not None  # noqa: S101 - made ready before
+        return {self._places[place]: why for place, why in self._bench.failed.items()}
 
     def turn(self, turn_us: float) -> Turn:
         """Time rounds for so long."""
@@ -96,38 +107,33 @@ class Side:
         cpu = time.process_time()
         with torch_threads(self._request.threads):
             rounds = self._bench.turn(turn_us)
-        return Turn(rounds, time.process_time() - cpu)
+        return Turn(rounds, time.process_time() - cpu, self._failed())
 
 
-def main() -> None:
-    """Serve a parent until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    sys.stdout = open(1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+def main(output: int) -> None:
+    """Serve a parent until the input ends; `output` is the descriptor that answers go to."""
+    out = os.fdopen(output, "wb")
     source = sys.stdin.buffer
 
     def send(message: object) -> None:
         pickle.dump(message, out)
         out.flush()
 
-    try:
-        sys.path[:] = pickle.load(source)  # noqa: S301 - from the process that started this one
-        cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
-        import zoo
-        from archbench.timing.clock import clock_for
+    cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+    import zoo
+    from archbench.timing.clock import clock_for
 
-        for plugin in pickle.load(source):  # noqa: S301 - likewise
+    try:
+        for plugin in pickle.load(source):  # noqa: S301 - from the process that started this one
             zoo.import_models(plugin)
         request, protocol, process = pickle.load(source)  # noqa: S301 - likewise
         side = Side(request, protocol, process, clock_for(request.device))
         send(None)  # it has imported all that it needs
         while True:
-            turn_us = pickle.load(source)  # noqa: S301 - likewise
-            send(side.make_ready(cores) if turn_us is None else side.turn(turn_us))
-    except (EOFError, BrokenPipeError):
-        os._exit(0)  # the parent is done, or dead
-
-
-if __name__ == "__main__":
-    main()
+            try:
+                turn_us = pickle.load(source)  # noqa: S301 - likewise
+            except EOFError:
+                os._exit(0)  # the parent is done, or dead
+            send(side.make_ready(cores if request.device == "cpu" else ()) if turn_us is None else side.turn(turn_us))
+    except BrokenPipeError:
+        os._exit(0)  # likewise

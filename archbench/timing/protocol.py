@@ -10,17 +10,22 @@ import math
 from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from archbench.errors import reason
+from archbench.timing.clock import Elapsed
 from archbench.timing.order import balanced_orders
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from archbench.timing.clock import Clock, Elapsed
+    from archbench.timing.clock import Clock
 
     Step = Callable[[], None]
     Round = list[Elapsed]
+
+T = TypeVar("T")
+LOST = Elapsed(math.nan, math.nan)
 
 
 @dataclass(frozen=True)
@@ -32,11 +37,11 @@ class Protocol:
         max_seconds: of a session; after it no new turn begins.
         ratio_goal, step_goal: the session ends when half the interval of every ratio, and of every step's own time, is
             at most this share of it.
-        min_rounds: of each process in any case.
+        min_rounds: of each process, unless the time is up before.
         turn_us: how long a process measures before it is the next one's turn.
         block_us: each sample is the mean of as many steps as take at least this long.
         settled_blocks: so many blocks must agree within `settled_spread` to end a candidate's warm-up.
-        warmup_us: after which it ends even if they do not.
+        warmup_us: after which it ends even if they do not; less where all warm-ups would outlast `max_seconds`.
         seed: of the order within the rounds.
         again: whether what has been timed already is timed once more; both sessions are kept.
     """
@@ -56,7 +61,12 @@ class Protocol:
 
 
 class Bench:
-    """Candidates that are timed side by side in this process."""
+    """Candidates that are timed side by side in this process.
+
+    Attributes:
+        steps: of each candidate's block.
+        failed: by a candidate's place why it raised; it is not run again, and the others go on.
+    """
 
     def __init__(self, candidates: Sequence[Step], clock: Clock, protocol: Protocol, process: int = 0) -> None:
         """Take candidates; nothing is run yet.
@@ -69,13 +79,27 @@ class Bench:
         """
         self._candidates, self._clock, self._protocol = candidates, clock, protocol
         self._orders = balanced_orders(len(candidates), protocol.seed * 1_000 + process)
+        self._warmup_us = min(
+            protocol.warmup_us, 1e6 * protocol.max_seconds / (max(1, protocol.processes) * max(1, len(candidates)))
+        )
         self.steps = [clock.least_steps] * len(candidates)
+        self.failed: dict[int, str] = {}
 
     def warm_up(self) -> list[bool]:
         """Size every candidate's blocks and run them until they agree; return for each whether they did."""
         gc.collect()
         with uncollected():
-            return [self._warm_up(index) for index in range(len(self._candidates))]
+            return [bool(self._guarded(index, self._warm_up)) for index in range(len(self._candidates))]
+
+    def _guarded(self, index: int, work: Callable[[int], T]) -> T | None:
+        """Return what `work` makes of a candidate; None where it has failed, now or before."""
+        if index in self.failed:
+            return None
+        try:
+            return work(index)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything
+            self.failed[index] = reason(error)
+            return None
 
     def _warm_up(self, index: int) -> bool:
         protocol, spent_us = self._protocol, 0.0
@@ -87,10 +111,10 @@ class Bench:
             step_us = self._block(index).us
             spent_us += step_us * self.steps[index]
             last.append(step_us)
-            self._size(index, step_us)  # again, as steps get shorter while the candidate warms up
+            self._size(index, min(last))  # again, as steps get shorter while the candidate warms up
             if len(last) == protocol.settled_blocks and max(last) <= (1 + protocol.settled_spread) * min(last):
                 return True
-            if len(last) == protocol.settled_blocks and spent_us >= protocol.warmup_us:
+            if len(last) == protocol.settled_blocks and spent_us >= self._warmup_us:
                 return False
 
     def _size(self, index: int, step_us: float) -> None:
@@ -98,16 +122,19 @@ class Bench:
         self.steps[index] = max(self._clock.least_steps, needed)
 
     def turn(self, turn_us: float) -> list[Round]:
-        """Return rounds until so many microseconds are measured, one at least: for each candidate its time a step."""
+        """Return rounds until so many microseconds are measured, one at least: for each candidate its time a step.
+
+        A candidate that has failed has `LOST` instead.
+        """
         rounds: list[Round] = []
         spent_us = 0.0
         with uncollected():
-            for step in self._candidates:  # another process had the caches
-                step()
-            while not rounds or spent_us < turn_us:
-                taken = {index: self._block(index) for index in next(self._orders)}
+            for index in range(len(self._candidates)):  # another process had the caches
+                self._guarded(index, lambda index: self._candidates[index]())
+            while (not rounds or spent_us < turn_us) and len(self.failed) < len(self._candidates):
+                taken = {index: self._guarded(index, self._block) or LOST for index in next(self._orders)}
                 rounds.append([taken[index] for index in range(len(self._candidates))])
-                spent_us += sum(one.us * steps for one, steps in zip(rounds[-1], self.steps, strict=True))
+                spent_us += sum(one.us * self.steps[index] for index, one in taken.items() if one is not LOST)
         return rounds
 
     def _block(self, index: int) -> Elapsed:

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from archbench.schema import Device, Environment, Mode, Recipe, Record, Timing
 
 
-Stepping = tuple[int, str, str]
+Stepping = tuple[int, str, str, float, tuple[str, ...], str]
 
 
 def stepping(recipe: Recipe) -> Stepping:
-    """Return what of a recipe the time of a step depends on."""
-    return (recipe.batch_size, recipe.optimizer, recipe.precision)
+    """Return what of a recipe the times of a step and of the making of its batch depend on."""
+    return (recipe.batch_size, recipe.optimizer, recipe.precision, recipe.l2, recipe.augment, recipe.scaling)
 
 
 def by_session(timings: Iterable[Timing]) -> dict[str, list[Timing]]:
@@ -35,11 +35,15 @@ def eager(record: Record) -> dict[tuple[Device, Mode], Timing]:
 def fits(timing: Timing, recipe: Recipe, threads: int, environment: Environment) -> bool:
     """Whether a timing was taken with this recipe and number of threads, with this torch on this processor."""
     return (
-        (timing.batch_size, timing.optimizer, timing.precision) == stepping(recipe)
+        all(noted in {None, asked} for noted, asked in zip(_noted(timing), stepping(recipe), strict=True))
         and timing.threads == threads
         and timing.torch == environment.torch
         and timing.device_name == (environment.cpu if timing.device == "cpu" else environment.gpu)
     )
+
+
+def _noted(timing: Timing) -> tuple[object, ...]:
+    return (timing.batch_size, timing.optimizer, timing.precision, timing.l2, timing.augment, timing.scaling)
 
 
 def side_by_side(timings: Collection[Timing], records: Collection[Record]) -> dict[str, tuple[Timing, ...]]:

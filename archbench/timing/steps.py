@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from archbench.budget import build_model
 from archbench.building import find_spec
 from archbench.data.transforms import augment, preparer
-from archbench.errors import reason
+from archbench.errors import ArchbenchError, reason
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer, penalty
 from archbench.schema import Engine, Mode  # noqa: TC001 - a named tuple's own types
@@ -18,6 +19,7 @@ from archbench.training import autocast, resident
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import torch
     from torch import Tensor, nn
 
     from archbench.data import Dataset
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
     Shape = tuple[int, int, int]
 
 MODES: tuple[Mode, ...] = ("train", "infer")
+MOST_COMPILED = 10_000  # variants of one forward
+MOST_SENT_BYTES = 2**26  # of images, to each process that times
+LEAST_SENT = 256  # images
 GRAPH_WARMUP = 3  # steps on a side stream before a capture, as CUDA graphs need
 
 
@@ -81,7 +86,10 @@ class Steps:
 
 def modes_of(sized: SizedModel, modes: Sequence[Mode] = MODES) -> tuple[Mode, ...]:
     """Return what a model is timed in: a training step is one of gradient descent."""
-    by_gradient = find_spec(sized.model).by_gradient
+    try:
+        by_gradient = find_spec(sized.model).by_gradient
+    except ArchbenchError:
+        by_gradient = True  # it is not known here: what builds it says so
     return tuple(mode for mode in modes if by_gradient or mode != "train")
 
 
@@ -89,22 +97,31 @@ def make_steps(request: Request) -> Steps:
     """Build every model of a request for each of its modes; whatever one raises, the others are timed."""
     steps = Steps()
     batches = {shape: batch_of(dataset, request) for shape, dataset in request.datasets.items()}
-    for sized in request.models:
-        copies = (False, True) if sized.key == request.twin else (False,)
-        for mode in modes_of(sized, request.modes):
-            for engine in request.engines:
-                for twin in copies if engine == "eager" else (False,):
-                    subject = Subject(sized.key, mode, engine, twin)
-                    try:
-                        _add(steps, subject, sized, batches[sized.input_shape], request)
-                    except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything
-                        how = "" if engine == "eager" else f"{engine}, "
-                        steps.problems.append(
-                            f"{sized.model} cannot be timed ({mode}, {how}{request.device}): {reason(error)}"
-                        )
     if request.pipeline:
         steps.pipelines = {shape: _pipeline(dataset, request) for shape, dataset in request.datasets.items()}
+    for subject, sized in subjects_of(request).items():
+        try:
+            _add(steps, subject, sized, batches[sized.input_shape], request)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may raise anything
+            steps.problems.append(problem_of(subject, sized, request, reason(error)))
     return steps
+
+
+def subjects_of(request: Request) -> dict[Subject, SizedModel]:
+    """Return what a request times, op by op first: a capture that fails may leave the card's generator in disorder."""
+    return {
+        Subject(sized.key, mode, engine, twin): sized
+        for engine in request.engines
+        for sized in request.models
+        for mode in modes_of(sized, request.modes)
+        for twin in ((False, True) if sized.key == request.twin and engine == "eager" else (False,))
+    }
+
+
+def problem_of(subject: Subject, sized: SizedModel, request: Request, why: str) -> str:
+    """Return in a line what of a model cannot be timed."""
+    how = "" if subject.engine == "eager" else f"{subject.engine}, "
+    return f"{sized.model} cannot be timed ({subject.mode}, {how}{request.device}): {why}"
 
 
 def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, request: Request) -> None:
@@ -117,10 +134,15 @@ def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, reque
         images = preparer(dataset, scaling=request.recipe.scaling)(dataset.images["train"])
         net.cpu().fit(images, dataset.labels["train"])  # type: ignore[operator]
         net = net.to(request.device)
-    if subject.engine == "compiled":
-        net.compile()
     step = _infer(net, batch, request) if subject.mode == "infer" else _train(net, batch, request, subject)
     start = time.perf_counter()
+    if subject.engine == "compiled":
+        from torch._dynamo import config
+
+        # All nets of one class share their forward's cache: without room each would silently run op by op.
+        config.recompile_limit = config.accumulated_recompile_limit = MOST_COMPILED
+        config.fail_on_recompile_limit_hit = True
+        net.compile(dynamic=False)
     if subject.engine == "graph":
         step = _captured(step)
     step()
@@ -176,8 +198,23 @@ def _captured(step: Step) -> Step:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         step()
-    replay: Step = graph.replay
-    return replay
+    return partial(_replay, graph, step)
+
+
+def _replay(graph: torch.cuda.CUDAGraph, _: Step) -> None:
+    """Replay a graph; the step is held with it, as the graph itself keeps nothing alive of what it works on."""
+    graph.replay()
+
+
+def some_of(dataset: Dataset, models: Sequence[SizedModel]) -> Dataset:
+    """Return so many training images as every timing process may hold, all of them where a model is taught them."""
+    if not all(find_spec(sized.model).by_gradient for sized in models):
+        return dataset
+    images = dataset.images["train"]
+    some = slice(min(len(images), max(LEAST_SENT, MOST_SENT_BYTES // max(1, images[0].nbytes))))
+    return replace(
+        dataset, images={"train": images[some].clone()}, labels={"train": dataset.labels["train"][some].clone()}
+    )
 
 
 def labels_for(outputs: Tensor, samples: int | None = None) -> Tensor:
@@ -203,13 +240,13 @@ def batch_of(dataset: Dataset, request: Request) -> Tensor:
 
 
 def _pipeline(dataset: Dataset, request: Request) -> Step:
-    """Return what training does to have its next batch: draw, augment, normalise, bring to shape."""
+    """Return what training does to have its next batch: gather, augment, normalise, bring to shape."""
     import torch
 
     recipe = request.recipe
     images = dataset.images["train"].to(request.device)
     prepare = preparer(dataset, request.device, recipe.scaling)
-    chosen = torch.randint(len(images), (recipe.batch_size,), device=request.device)
+    chosen = torch.randint(len(images), (recipe.batch_size,)).to(request.device)
 
     def make() -> None:
         prepare(augment(images[chosen], recipe.augment))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 from conftest import Quiet
@@ -101,10 +103,17 @@ def test_wide_intervals_are_worked_on_until_the_time_is_up():
     assert [width.seconds for width in told] == list(range(3, 31, 3))
 
 
-def test_the_time_limit_does_not_cut_the_least():
+def test_the_time_limit_wins_over_the_least_but_each_process_has_its_turn():
     world = World(lambda process, *_: (100.0, 100.0, 150.0 + 10 * process), turn_s=100.0)
-    found, _ = world.measure(max_seconds=1)
-    assert len(found.series[A].us) == 3 * 6
+    found, told = world.measure(max_seconds=1)
+    assert [found.series[A].process.count(number) for number in range(3)] == [2, 2, 2]
+    assert len(told) == 1
+
+
+def test_it_is_told_which_process_warms_up():
+    world, ready = World(lambda *_: (100.0, 100.0, 150.0)), []
+    measure(REQUEST, Protocol(), world, Quiet(), against={}, now=world.now, on_ready=lambda *args: ready.append(args))
+    assert ready == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_narrow_ratio_of_steps_that_swing_together_does_not_end_the_session():
@@ -160,17 +169,35 @@ def test_where_all_die_at_once_there_is_nothing():
     assert sorted(world.closed) == [0, 1]
 
 
-def test_what_one_process_cannot_build_is_left_out_of_all():
+@pytest.mark.parametrize(("short", "kept", "left_out"), [({0}, {A, TWIN, B}, {0}), ({0, 1}, {A, B}, set())])
+def test_what_most_processes_cannot_build_is_left_out_and_so_is_one_that_lacks_what_others_have(short, kept, left_out):
     class Short(Process):
         def candidates(self):
-            return [A, TWIN, B] if self.number else [A, B]
+            return [A, B] if self.number in short else [A, TWIN, B]
 
-    world = World(lambda process, *_: (100.0, 100.0, 150.0) if process else (100.0, 150.0))
-    world.launch = lambda *_: [Short(world, number) for number in range(2)]
+    world = World(lambda process, *_: (100.0, 150.0) if process in short else (100.0, 100.0, 150.0))
+    world.launch = lambda *_: [Short(world, number) for number in range(3)]
     found, _ = world.measure()
-    assert set(found.series) == {A, B, SHAPE}
+    assert set(found.series) == {*kept, SHAPE}
     assert set(found.series[B].us) == {150.0}
-    assert set(found.series[SHAPE].us) == {5.0}
+    assert set(found.series[B].process) == {0, 1, 2} - left_out
+    assert sorted(world.closed) == [0, 1, 2]
+    assert len(found.problems) == len(left_out)
+
+
+def test_a_candidate_that_fails_later_is_dropped_and_the_others_go_on():
+    class Failing(Process):
+        def turn(self, turn_us):
+            turn = super().turn(turn_us)
+            return dataclasses.replace(turn, failed={B: "ValueError: step 60"} if self.turns > 1 else {})
+
+    world = World(lambda *_: (100.0, 100.0, 150.0))
+    world.launch = lambda *_: [Failing(world, number) for number in range(3)]
+    request = dataclasses.replace(REQUEST, models=(SimpleNamespace(key="b", model="net"),))
+    found = measure(request, Protocol(), world, Quiet(), against={"b": "a"}, now=world.now)
+    assert set(found.series) == {A, TWIN, SHAPE}
+    assert len(found.series[A].us) == 18
+    assert found.problems == ("net cannot be timed (train, cpu): ValueError: step 60",)
 
 
 def test_an_interruption_ends_the_processes():
@@ -212,8 +239,10 @@ def test_the_processor_time_that_was_not_ours_is_others():
 
 def test_a_card_is_described_by_its_extremes():
     world = World(lambda *_: (100.0, 100.0, 150.0))
-    looks = iter([Look(clock_mhz=1980, temperature_c=50, throttled=("power cap",)), Look(throttles=3)] + [
-        Look(clock_mhz=1700, temperature_c=61, throttles=3)] * 99)  # fmt: skip
+    looks = iter([
+        Look(clock_mhz=(1900, 1980), temperature_c=50, throttled=("power cap",)), Look(throttles=3),
+        *[Look(clock_mhz=(1700, 1800), temperature_c=61, throttles=3)] * 99,
+    ])  # fmt: skip
 
     class Card:
         def look(self):

@@ -19,7 +19,10 @@ def test_busy_is_all_that_is_not_idle(monkeypatch):
     }  # fmt: skip
     known = {name: fields[name] for name in Times._fields}
     monkeypatch.setattr(psutil, "cpu_times", lambda: Times(**known))
-    assert MachineNoise("cpu").look().busy_s == pytest.approx(18.0)  # a guest is in user; waiting for disks is idle
+    monkeypatch.setattr("time.process_time", lambda: 2.5)
+    assert MachineNoise("cpu").look().busy_s == pytest.approx(
+        15.5
+    )  # a guest is in user; waiting for disks is idle; ours is not others'
 
 
 def test_throttles_of_all_processors_are_added(monkeypatch, tmp_path):
@@ -56,19 +59,44 @@ class Nvml:
         return 55
 
 
-@pytest.mark.parametrize(
-    ("bits", "reasons"), [(1, ()), (4, ("power cap",)), (68, ("power cap", "hardware thermal slowdown"))]
-)
-def test_a_card_tells_its_clock_its_heat_and_why_it_is_slowed(bits, reasons, monkeypatch):
+@pytest.fixture
+def card(monkeypatch):
+    """Return a card that is looked at only when it is told to."""
     import torch
 
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml(bits))
+    monkeypatch.setattr(noise._Card, "_watch", lambda self: None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: SimpleNamespace(uuid="1234"))
-    look = MachineNoise("cuda").look()
-    assert (look.throttled, look.clock_mhz, look.temperature_c) == (reasons, 1980, 55)
-    monkeypatch.setitem(sys.modules, "pynvml", Nvml(None))
-    assert MachineNoise("cuda").look().clock_mhz is None
+
+    def made(bits):
+        monkeypatch.setitem(sys.modules, "pynvml", Nvml(bits))
+        return noise._Card()
+
+    return made
+
+
+SLOWED = [(0, ()), (4, ("power cap",)), (68, ("hardware thermal slowdown", "power cap"))]
+
+
+@pytest.mark.parametrize(("bits", "reasons"), SLOWED)
+def test_a_card_tells_its_clock_its_heat_and_why_it_is_slowed(bits, reasons, card):
+    mine = card(bits)
+    mine.sample()
+    mine._nvml.bits = 0
+    mine.sample()
+    look = mine.seen(noise.Look())
+    assert (look.throttled, look.clock_mhz, look.temperature_c) == (reasons, (1980, 1980), 55)
+    assert mine.seen(noise.Look()) == noise.Look()  # since the last look
+
+
+def test_a_card_that_idles_or_does_not_tell_is_not_held_against_it(card):
+    idle = card(1)
+    idle.sample()
+    assert idle.seen(noise.Look()).clock_mhz is None
+    silent = card(None)
+    silent.sample()
+    assert silent.seen(noise.Look()).clock_mhz == (1980, 1980)
+    assert silent.seen(noise.Look()).throttled == ()
 
 
 def test_without_the_library_a_card_is_not_looked_at(monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 
 import pytest
 
@@ -81,6 +82,38 @@ def test_a_candidate_that_does_not_settle_is_given_up_on():
     assert len(slow.log) == 2 + 5  # blocks that are too few to agree prove nothing
 
 
+def test_warm_ups_do_not_outlast_the_session():
+    clock = FakeClock()
+    restless = [clock.step(name, *[100.0, 200.0] * 500) for name in "ab"]
+    # 0.02 s for 5 processes of 2 candidates: 2,000 µs each.
+    assert bench(clock, *restless, block_us=1, max_seconds=0.02).warm_up() == [False, False]
+    assert len(clock.log) < 40
+
+
+def test_a_candidate_that_raises_is_not_run_again_and_the_others_go_on():
+    clock = FakeClock()
+
+    def dying(steps):
+        left = iter(range(steps))
+
+        def step():
+            if next(left, None) is None:
+                raise ValueError("no more\nat all")
+            clock.now_us += 1.0
+
+        return step
+
+    mine = bench(clock, dying(3), clock.step("a", 1.0), dying(10), block_us=1)
+    assert mine.warm_up() == [False, True, True]
+    assert mine.failed == {0: "ValueError: no more"}
+    rounds = mine.turn(8)
+    assert set(mine.failed) == {0, 2}
+    assert [one[1].us for one in rounds] == [1.0] * len(rounds)
+    assert all(math.isnan(one[0].us) for one in rounds)
+    assert math.isnan(rounds[-1][2].us)
+    assert bench(clock, dying(0)).turn(1e9) == []
+
+
 def test_cuda_blocks_hold_at_least_twenty_steps():
     clock = FakeClock(least_steps=20)
     mine = bench(clock, clock.step("a", 1e6), block_us=20_000)
@@ -145,11 +178,11 @@ def test_the_collector_is_off_while_it_is_timed_and_left_as_it_was():
     assert not any(seen)
     assert gc.isenabled()
 
-    def fail():
-        raise RuntimeError("stop")
+    def stop():
+        raise KeyboardInterrupt
 
-    with pytest.raises(RuntimeError, match="stop"):
-        bench(clock, fail).turn(1)
+    with pytest.raises(KeyboardInterrupt):
+        bench(clock, stop).turn(1)
     assert gc.isenabled()
 
 

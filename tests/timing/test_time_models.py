@@ -15,7 +15,7 @@ from archbench.environment import capture
 from archbench.errors import InputError
 from archbench.schema import Budget, Recipe
 from archbench.timed import random_images
-from archbench.timing import Request, steps, time_models
+from archbench.timing import Request, launch, steps, time_models
 from archbench.timing.launch import Fresh, Here, cores_for
 from archbench.timing.protocol import Protocol
 from archbench.timing.sessions import fits
@@ -185,7 +185,9 @@ def test_the_default_is_fresh_processes_unless_a_model_exists_only_here(own, mon
 
 def test_fresh_processes_are_held_to_their_cores_and_say_what_they_measured():
     """The one test that starts processes and lets real time pass: a few milliseconds of it are asked for."""
-    protocol = Protocol(processes=2, max_seconds=0, min_rounds=6, turn_us=1, block_us=1, warmup_us=0)
+    protocol = Protocol(
+        processes=2, max_seconds=30, ratio_goal=9, step_goal=9, min_rounds=6, turn_us=1, block_us=1, warmup_us=0
+    )
     mine = Request((sized("mlp", 5000),), None, {SHAPE: random_images(SHAPE, 10)}, RECIPE, "cpu", 1, pipeline=True)
     timings = time_models(mine, capture(), protocol=protocol, launcher=Fresh())
     for one in timings:
@@ -215,6 +217,34 @@ def test_a_process_that_dies_says_its_last_words(own, tmp_path, monkeypatch):
     mine = asked([model], plugins=("deadly",))
     with pytest.raises(Exception, match="ended with exit status 3: farewell"):
         time_models(mine, capture(), protocol=Protocol(processes=1), launcher=Fresh())
+
+
+def test_what_is_printed_while_importing_and_files_beside_it_do_not_disturb(tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("raise RuntimeError('not the library')\n")
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "sitecustomize.py").write_text("print('hello from the site')\n")
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    monkeypatch.chdir(tmp_path)
+    protocol = Protocol(processes=1, max_seconds=0, turn_us=1, block_us=1)
+    timings = time_models(asked([sized("mlp", 5000)]), capture(), protocol=protocol, launcher=Fresh())
+    assert len(timings) == 2
+    assert all(one.samples_us for one in timings)
+
+
+def test_threads_are_spread_over_hardware_before_they_share_it(monkeypatch):
+    pairs = {0: "0-1", 1: "0-1", 2: "2-3", 3: "2-3"}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(pairs))
+    monkeypatch.setattr(launch, "_siblings", pairs.get)
+    assert [cores_for(threads) for threads in (1, 2, 3, 4)] == [(3,), (1, 3), (1, 2, 3), (0, 1, 2, 3)]
+
+
+def test_compiled_nets_of_one_class_are_each_compiled_for_their_own_shape():
+    models = [sized(name) for name in ("linear", "mlp")] + [sized("mlp", budget) for budget in (3000, 5000)]
+    made = steps.make_steps(asked(models, engines=("compiled",)))
+    assert made.problems == []
+    assert set(made.compile_s) == set(made.subjects)
+    assert all(taken > 0 for taken in made.compile_s.values())
 
 
 def test_cores_are_the_last_of_those_that_may_be_used():
