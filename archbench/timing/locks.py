@@ -7,6 +7,7 @@ wants to time is not starved by trainings that follow each other: while it waits
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from archbench.schema import Device
 
 FOLDER_VARIABLE = "ARCHBENCH_LOCKS"  # shared by all who use the machine; by default its folder for temporary files
+UNLOCKED = "nothing in {folder} can be locked, so another archbench may disturb this one; name a folder by {variable}"
 WAITING = "another archbench uses the {device} of this machine; waiting until it is free (Ctrl-C stops)"
 
 
@@ -29,7 +31,8 @@ def timing_on(device: Device, on_wait: Callable[[str], None] = lambda why: None)
         device: of this machine.
         on_wait: is told once why it takes a while, if it does.
     """
-    with _locked(f"{device}.gate", True, device, on_wait), _locked(device, True, device, on_wait):
+    tell = _once(on_wait)
+    with _locked(f"{device}.gate", True, device, tell), _locked(device, True, device, tell):
         yield
 
 
@@ -41,10 +44,16 @@ def training_on(device: Device, on_wait: Callable[[str], None] = lambda why: Non
         device: of this machine.
         on_wait: is told once why it takes a while, if it does.
     """
+    tell = _once(on_wait)
     with contextlib.ExitStack() as inside:
-        with _locked(f"{device}.gate", False, device, on_wait):
-            inside.enter_context(_locked(device, False, device, on_wait))
+        with _locked(f"{device}.gate", False, device, tell):
+            inside.enter_context(_locked(device, False, device, tell))
         yield
+
+
+def _once(tell: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a listener that passes each text on once."""
+    return functools.lru_cache(tell)
 
 
 @contextlib.contextmanager
@@ -55,8 +64,10 @@ def _locked(name: str, alone: bool, device: Device, on_wait: Callable[[str], Non
     except ImportError:  # a system without flock
         yield
         return
-    file = _opened(Path(os.environ.get(FOLDER_VARIABLE) or tempfile.gettempdir()) / f"archbench-{name}.lock")
+    path = Path(os.environ.get(FOLDER_VARIABLE) or tempfile.gettempdir()) / f"archbench-{name}.lock"
+    file = _opened(path)
     if file is None:
+        on_wait(UNLOCKED.format(folder=path.parent, variable=FOLDER_VARIABLE))
         yield
         return
     try:
@@ -66,6 +77,8 @@ def _locked(name: str, alone: bool, device: Device, on_wait: Callable[[str], Non
         except BlockingIOError:
             on_wait(WAITING.format(device="CPU" if device == "cpu" else "CUDA device"))
             fcntl.flock(file, how)
+        except OSError:  # a file system without locks
+            on_wait(UNLOCKED.format(folder=path.parent, variable=FOLDER_VARIABLE))
         yield
     finally:
         os.close(file)  # which gives the lock back
@@ -73,7 +86,11 @@ def _locked(name: str, alone: bool, device: Device, on_wait: Callable[[str], Non
 
 def _opened(path: Path) -> int | None:
     """Return a descriptor of a file that may be another user's; reading is enough to lock it."""
-    for flags in (os.O_RDONLY, os.O_RDONLY | os.O_CREAT):
-        with contextlib.suppress(OSError):
-            return os.open(path, flags | os.O_CLOEXEC, 0o644)
+    with contextlib.suppress(OSError):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with contextlib.suppress(OSError):
+        file = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        with contextlib.suppress(OSError):  # made by another a moment ago
+            os.fchmod(file, 0o644)  # whatever the user's mask is: others lock it too
+        return file
     return None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import threading
@@ -97,8 +98,33 @@ def test_a_lock_ends_with_its_process_however_it_ends():
 
 def test_a_folder_that_cannot_be_used_is_done_without(monkeypatch, tmp_path):
     monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path / "missing"))
-    with timing_on("cpu"), training_on("cpu"):
+    said = []
+    with timing_on("cpu", said.append), training_on("cpu"):
         pass
+    assert len(said) == 1
+    assert "missing can be locked" in said[0]
+    assert FOLDER_VARIABLE in said[0]
+
+
+def test_a_file_system_without_locks_is_done_without(monkeypatch):
+    def flock(file, how):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    said = []
+    with training_on("cpu", said.append):
+        pass
+    assert len(said) == 1
+
+
+def test_the_file_is_there_for_all_users(tmp_path):
+    before = os.umask(0o077)
+    try:
+        with timing_on("cpu"):
+            pass
+    finally:
+        os.umask(before)
+    assert {oct(file.stat().st_mode & 0o777) for file in tmp_path.iterdir()} == {"0o644"}
 
 
 def test_what_is_raised_inside_gives_the_lock_back():
