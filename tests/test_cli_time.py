@@ -15,6 +15,7 @@ from archbench import api, timing
 from archbench.schema import Peaks
 from archbench.store import Store
 from archbench.timing import launch
+from zoo import registry
 
 ASKED = ("time", "mlp", "mobilenet", "--budget", "5k", "--input", "1x8x8", "--device", "cpu")
 
@@ -118,6 +119,7 @@ def test_a_self_test_that_misses_is_done_once_more_and_then_fails(monkeypatch, c
 
 
 def test_what_fails_is_named_and_nothing_at_all_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(registry, "_SPECS", dict(registry._SPECS))
     Path("broken.py").write_text(
         "import zoo\nfrom torch import nn\n"
         "class Net(nn.Linear):\n    def forward(self, x):\n"
