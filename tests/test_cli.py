@@ -19,6 +19,8 @@ from archbench.cli.options import state
 
 FILES = {"runs.csv", "summary.csv", "overhead.csv", "overhead.md", "scatter.png", "scatter.svg", "curves.png"}
 
+BRIEFLY = ("--processes", "1", "--max-seconds", "0")  # real processes are timed for a turn each
+
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
@@ -26,7 +28,7 @@ def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "small"
     done = archbench(
         "compare", "mlp", "mobilenet", "--budgets", "3k", "--epochs", "1", "--seeds", "2", "--out", folder,
-        cwd=folder.parent,
+        *BRIEFLY, cwd=folder.parent,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return folder, done
@@ -307,7 +309,7 @@ def test_a_closed_pipe_is_quiet(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-LONG = ("compare", "mlp", "cnn", "--budgets", "3k,30k", "--epochs", "60", "--seeds", "3")
+LONG = ("compare", "mlp", "cnn", "--budgets", "3k,30k", "--epochs", "60", "--seeds", "3", *BRIEFLY)
 
 
 def start(folder):
@@ -359,7 +361,7 @@ def test_stopping_loses_nothing_that_was_finished(tmp_path, signal_, code):
     assert process.returncode == code
     if signal_ == signal.SIGINT:
         assert "runs are finished and kept in" in err
-        assert f"archbench compare mlp cnn --budgets 3k,30k --epochs 60 --seeds 3 --out {folder}" in err
+        assert f"archbench {' '.join(LONG)} --out {folder}" in err
         assert "Traceback" not in err + out
     for worker in workers:
         assert ended(worker)

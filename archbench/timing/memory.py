@@ -10,6 +10,8 @@ import gc
 import os
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from archbench.budget import build_model
 from archbench.errors import ArchbenchError, reason
 from archbench.metrics import loss_of
@@ -77,16 +79,9 @@ def _of_cpu(request: Request) -> int:
          if e.name() == MEMORY_EVENT and e.device_type().name == "CPU"),
         key=lambda one: one[0],
     )  # fmt: skip
-    held = most = 0
-    for when, size in taken:
-        if when > end:
-            break
-        if when >= start:
-            most = max(most, held)
-        held += size
-        if when >= start:
-            most = max(most, held)
-    return most
+    when, held = np.array([time for time, _ in taken]), np.cumsum([size for _, size in taken])
+    # What was held when the step began, and after each event within it.
+    return int(held[max(0, int(np.searchsorted(when, start)) - 1) : int(np.searchsorted(when, end, "right"))].max())
 
 
 def _of_cuda(request: Request) -> int:

@@ -58,14 +58,14 @@ def test_devices_have_locks_of_their_own():
 
 
 def test_no_training_begins_while_timing_waits():
-    waiting, timed, trained = threading.Event(), threading.Event(), []
+    waiting, held, timed, trained = threading.Event(), threading.Event(), threading.Event(), []
 
     def time_it():
         with timing_on("cpu", lambda why: waiting.set()):
             timed.set()
 
     def train_it():
-        with training_on("cpu"):
+        with training_on("cpu", lambda why: held.set()):
             trained.append(timed.is_set())
 
     with training_on("cpu"):
@@ -74,7 +74,7 @@ def test_no_training_begins_while_timing_waits():
         assert waiting.wait(10)
         trainer = threading.Thread(target=train_it)
         trainer.start()
-        trainer.join(0.05)
+        assert held.wait(10)
         assert trained == []
     timer.join()
     trainer.join()
