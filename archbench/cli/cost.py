@@ -9,6 +9,7 @@ import typer
 
 from archbench.cli import options as o
 from archbench.cli.models import show_layers
+from archbench.cli.sharing import sharing, sized_as, sizing
 from archbench.cli.show import err, out, print_json, print_table
 
 if TYPE_CHECKING:
@@ -38,14 +39,9 @@ StepMemory = Annotated[
 MemoryDevice = Annotated[str, typer.Option("--device", help="Where that step is taken: cpu or cuda.")]
 
 
+@sharing(sizing)
 def cost(
     models: o.MaybeModels = None,
-    budget: o.Budget = None,
-    scale: o.Scale = None,
-    head: o.Head = None,
-    freeze: o.Freeze = None,
-    input_shape: o.Input = None,
-    classes: o.Classes = None,
     reconcile: Reconcile = False,
     layers: LayersToo = False,
     layers_file: LayersFile = None,
@@ -57,6 +53,7 @@ def cost(
     imports: o.Imports = None,
     as_json: o.AsJson = False,
     debug: o.Debug = False,
+    **options: Any,
 ) -> None:
     """Count parameters and MACs for one example in eval mode, by our definition and by every counter.
 
@@ -70,7 +67,6 @@ def cost(
     from archbench.errors import InputError
     from archbench.files import write_file
     from archbench.model_words import cost_words
-    from archbench.reference import with_options
 
     o.import_plugins(imports)
     if published:
@@ -79,8 +75,8 @@ def cost(
     if not models:
         msg = "no model is named"
         raise InputError(msg, "Name at least one; `archbench list` shows them.")
-    models = list(with_options(models, {"scale": scale, "head": head, "freeze": freeze}))
-    sized = [api.size(model, budget, input=input_shape, classes=classes) for model in models]
+    models, place = sized_as(models, options)
+    sized = [api.size(model, **place) for model in models]
     costs = [measure_cost(one) for one in sized]
     tables = [layer_table(one) for one in sized] if layers or layers_file else []
     memories = _memories(sized, batch_size, device, {"optimizer": optimizer, "precision": precision})
@@ -95,7 +91,7 @@ def cost(
         for one, figures in zip(sized, costs, strict=True):
             _show_counters(one, figures, reconcile=reconcile)
         for one, table in zip(sized, tables, strict=False):
-            show_layers(one, table, budget)
+            show_layers(one, table, place["budget"])
         if layers_file is not None:
             out.print(f"Written: {layers_file}")
     if reconcile and any(found.residual for cost in costs for found in reconciled(cost)):

@@ -9,6 +9,7 @@ import typer
 
 from archbench.cli import options as o
 from archbench.cli.options import import_plugins
+from archbench.cli.sharing import sharing, sized_as, sizing
 from archbench.cli.show import err, out, print_json, print_table
 
 if TYPE_CHECKING:
@@ -55,20 +56,16 @@ def list_(
         print_table(models_words(rows))
 
 
+@sharing(sizing)
 def show(
     models: o.Models,
-    budget: o.Budget = None,
     width: o.Width = None,
-    scale: o.Scale = None,
-    head: o.Head = None,
-    freeze: o.Freeze = None,
-    input_shape: o.Input = None,
-    classes: o.Classes = None,
     graph: Graph = False,
     out_file: GraphFile = None,
     imports: o.Imports = None,
     as_json: o.AsJson = False,
     debug: o.Debug = False,
+    **options: Any,
 ) -> None:
     """Show a model layer by layer, or several side by side: output shape, parameters and their share, MACs.
 
@@ -77,16 +74,16 @@ def show(
     from archbench import api
     from archbench.catalog import common_home
     from archbench.cost.layers import layer_table, totals_of
-    from archbench.reference import canonical, with_options
+    from archbench.reference import canonical
 
     import_plugins(imports)
-    place: dict[str, Any] = {"input": input_shape, "classes": classes}
-    models = [canonical(model) for model in with_options(models, {"scale": scale, "head": head, "freeze": freeze})]
+    names, place = sized_as(models, options)
+    models = [canonical(model) for model in names]
     _check_shown(models, out_file)
     if len(models) > 1:
         common = common_home(models)
-        place = {"input": input_shape or common[0], "classes": classes or common[1]}
-    sized = {model: api.size(model, budget, width=width, **place) for model in models}
+        place |= {"input": place["input"] or common[0], "classes": place["classes"] or common[1]}
+    sized = {model: api.size(model, width=width, **place) for model in models}
     tables = {name: layer_table(one) for name, one in sized.items()}
     if as_json:
         rows = [
@@ -95,9 +92,9 @@ def show(
         ]
         print_json(rows[0] if len(rows) == 1 else rows)
     elif len(tables) == 1:
-        show_layers(next(iter(sized.values())), next(iter(tables.values())), budget)
+        show_layers(next(iter(sized.values())), next(iter(tables.values())), place["budget"])
     else:
-        _show_several(sized, tables, budget)
+        _show_several(sized, tables, place["budget"])
     if graph or out_file is not None:
         from archbench.diagram import write_diagram
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archbench.cli import options as o
@@ -87,6 +87,25 @@ def view(
     exclude: o.Exclude = "",
 ) -> None:
     """Which images of a data set are seen, in which splits, under the names of `archbench.settings.make_view`."""
+
+
+def sizing(
+    budget: o.Budget = None,
+    scale: o.Scale = None,
+    head: o.Head = None,
+    freeze: o.Freeze = None,
+    input_shape: o.Input = None,
+    classes: o.Classes = None,
+) -> None:
+    """What models are built as, where nothing is trained; `sized_as` reads them."""
+
+
+def sized_as(models: Sequence[str], options: Mapping[str, Any]) -> tuple[list[str], dict[str, Any]]:
+    """Return models under the names that `sizing` gives them, and its other options as `archbench.api.size` takes."""
+    from archbench.reference import with_options
+
+    names = list(with_options(models, {name: options[name] for name in ("scale", "head", "freeze")}))
+    return names, {"budget": options["budget"], "input": options["input_shape"], "classes": options["classes"]}
 
 
 def variants(scale: o.Scale = None, head: o.Head = None, weights: o.Weights = None, freeze: o.Freeze = None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli import options as o
+from archbench.cli.sharing import sharing, sized_as, sizing
 from archbench.cli.show import Display, err, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
@@ -47,14 +48,9 @@ NOTHING = "none of the models could be timed"
 SUFFIXES = (".csv", ".json", ".png", ".svg")
 
 
+@sharing(sizing)
 def time(
     models: o.MaybeModels = None,
-    budget: o.Budget = None,
-    scale: o.Scale = None,
-    head: o.Head = None,
-    freeze: o.Freeze = None,
-    input_shape: o.Input = None,
-    classes: o.Classes = None,
     self_test: SelfTest = False,
     mode: Mode = "train,infer",
     batch_size: BatchSizes = "32",
@@ -73,6 +69,7 @@ def time(
     as_json: o.AsJson = False,
     quiet: o.Quiet = False,
     debug: o.Debug = False,
+    **options: Any,
 ) -> None:
     """Time training and inference steps of models side by side; the first is the baseline of the ratios.
 
@@ -82,16 +79,15 @@ def time(
     """
     from archbench import api
     from archbench.errors import Interrupted, ModelError
-    from archbench.reference import with_options
     from archbench.timing import Protocol, shown, warming
     from archbench.units import parse_numbers
 
     if file is not None:
         _check_file(file)
-    names = list(with_options(models or [], {"scale": scale, "head": head, "freeze": freeze}))
+    names, place = sized_as(models or [], options)
     protocol = Protocol(processes=processes, max_seconds=max_seconds)
     settings: dict[str, Any] = {
-        "budget": budget, "input": input_shape, "classes": classes, "dataset": dataset, "data_root": data_root,
+        **place, "dataset": dataset, "data_root": data_root,
         "device": device, "modes": mode.replace(" ", "").split(","), "precision": precision, "optimizer": optimizer,
         "augment": augment, "batch_sizes": parse_numbers(batch_size, "batch size"),
         "threads": parse_numbers(threads, "threads"), "protocol": protocol,
