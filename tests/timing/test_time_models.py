@@ -220,7 +220,8 @@ def test_a_process_that_dies_says_its_last_words(own, tmp_path, monkeypatch):
 
 
 def test_what_is_printed_while_importing_and_files_beside_it_do_not_disturb(tmp_path, monkeypatch):
-    (tmp_path / "random.py").write_text("raise RuntimeError('not the library')\n")
+    for name in ("random.py", "pickle.py"):  # what we import first, and what it imports
+        (tmp_path / name).write_text("raise RuntimeError('not the library')\n")
     site = tmp_path / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text("print('hello from the site')\n")
