@@ -1,5 +1,6 @@
 # make compare   the main job on the embedded data set
 # make test      the tests          make lint      style, types, layers
+# make test-faults  what may go wrong, again and again: fifty moments each instead of three
 # make plots     every figure under results/ again, from what is stored
 # make bench     the benchmarks: ratios measured side by side, printed and never asserted
 # Each sets up .venv first where it is missing.
@@ -8,7 +9,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: compare test lint plots bench clean
+.PHONY: compare test test-faults lint plots bench clean
 
 compare: $(READY)
 	$(BIN)/archbench compare cnn mobilenet --budgets 30k,200k,1.6M
@@ -18,6 +19,9 @@ plots: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
+
+test-faults: $(READY)
+	ARCHBENCH_FAULTS=50 $(BIN)/python -m pytest --numprocesses auto --dist worksteal --no-cov tests/faults
 
 bench: $(READY)
 	$(BIN)/python tests/bench/counters.py

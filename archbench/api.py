@@ -15,12 +15,13 @@ from archbench.cost.layers import layer_table
 from archbench.data import load_dataset
 from archbench.environment import capture, resolve_devices
 from archbench.errors import InputError, ModelError
-from archbench.pipeline import load
+from archbench.loading import load
 from archbench.plan import outputs_for, silent
 from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget, View
 from archbench.settings import make_recipe
 from archbench.study import make_study, results_folder
+from archbench.sweep import TIMEOUT_S, Manner, parse_retry
 from archbench.timed import Timed, make_sweep, random_images, time_sweep
 from archbench.timing import Protocol
 from archbench.timing.memory import measure_memory
@@ -46,6 +47,8 @@ def compare(
     out: str | Path | None = None,
     name: str | None = None,
     workers: int | None = None,
+    retry: str = "failed,oom",
+    timeout: float = TIMEOUT_S,
     protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **settings: Any,
@@ -60,6 +63,8 @@ def compare(
         name: of the run; by default the data set's.
         workers: training processes at a time; by default as many as the cores allow, 0 for none but this process.
             Models defined in the running script or notebook are always trained in this process.
+        retry: which runs are tried again that came to nothing: `failed`, `oom`, `diverged`, or `none`.
+        timeout: seconds without a step after which a run is ended and fails; 0 waits for ever.
         protocol: how long and how often steps are timed: `archbench.timing.Protocol(max_seconds=60)`.
         progress: is told of the progress.
         settings: everything else that `archbench.study.make_study` takes: `dataset`, `seeds`, `epochs`, `lr`, ...
@@ -70,8 +75,16 @@ def compare(
     _import(settings.get("plugins", ()))
     study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
     return pipeline.run(
-        study, results_folder(study.dataset, name, out), workers=workers, report=progress, protocol=protocol
+        study,
+        results_folder(study.dataset, name, out),
+        manner=_manner(workers, retry, timeout),
+        report=progress,
+        protocol=protocol,
     )
+
+
+def _manner(workers: int | None, retry: str, timeout: float) -> Manner:
+    return Manner(workers, parse_retry(retry), timeout)
 
 
 def _import(plugins: Sequence[str]) -> None:
@@ -88,6 +101,8 @@ def reproduce(
     *,
     out: str | Path | None = None,
     workers: int | None = None,
+    retry: str = "failed,oom",
+    timeout: float = TIMEOUT_S,
     protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **place: Any,
@@ -98,7 +113,9 @@ def reproduce(
         study: a name of `archbench studies`, or a path that ends in .toml.
         scale: `quick` or `full`; by default quick for a name and full for a file.
         out: the results folder; by default results/<study>-<scale>, or results/<study> for the full scale.
-        workers: as for `compare`.
+        workers: as for `compare`. So are the next two.
+        retry: likewise.
+        timeout: likewise.
         protocol: likewise.
         progress: is told of the progress.
         place: what the file leaves to the machine: `data_root`, `download`, `dataset`, `seeds`, `device`, `threads`.
@@ -114,7 +131,12 @@ def reproduce(
     _import(file.plugins)
     asked = study_of(file, scale or ("full" if str(study).endswith(".toml") else "quick"), name=path.stem, **place)
     return run_described(
-        file, asked, Path(out) if out else folder_of(asked), workers=workers, report=progress, protocol=protocol
+        file,
+        asked,
+        Path(out) if out else folder_of(asked),
+        manner=_manner(workers, retry, timeout),
+        report=progress,
+        protocol=protocol,
     )
 
 
@@ -125,6 +147,8 @@ def tune(
     *,
     out: str | Path | None = None,
     workers: int | None = None,
+    retry: str = "failed,oom",
+    timeout: float = TIMEOUT_S,
     protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **settings: Any,
@@ -136,7 +160,9 @@ def tune(
         trials: of every model.
         search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.search_space.default_space`.
         out: the results folder; by default results/tune-<data set>.
-        workers: as for `compare`.
+        workers: as for `compare`. So are the next two.
+        retry: likewise.
+        timeout: likewise.
         protocol: likewise.
         progress: is told of the progress.
         settings: as for `compare`, `budgets` among them.
@@ -152,7 +178,9 @@ def tune(
     folder = results_folder(study.dataset)
     space = parse_space(search) if search else None
     out = Path(out) if out else folder.with_name(f"tune-{folder.name}")
-    return tuning.tune(study, out, trials, space, workers=workers, report=progress, protocol=protocol)
+    return tuning.tune(
+        study, out, trials, space, manner=_manner(workers, retry, timeout), report=progress, protocol=protocol
+    )
 
 
 def size(

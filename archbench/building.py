@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
-from torch.nn.parameter import is_lazy
-
 import zoo
 from archbench.errors import InputError, ModelError, reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from torch import nn
 
 
 OWN = {"zoo", "archbench", "__main__"}
@@ -82,12 +80,15 @@ def build(spec: zoo.ModelSpec, options: Mapping[str, Any], input_shape: Sequence
         InputError: an option has a value that the model does not take.
         ModelError: it cannot be built.
     """
+    import torch
+    from torch.nn.parameter import is_lazy
+
     channels, height, width = input_shape
     try:
         net: Any = zoo.create_model(
             spec.name, num_classes=classes, in_chans=channels, input_size=(height, width), **options
         )
-        if not isinstance(net, nn.Module):
+        if not isinstance(net, torch.nn.Module):
             msg = f"it gives a {type(net).__name__}, not a network"
             raise TypeError(msg)
         if any(is_lazy(parameter) for parameter in net.parameters()):

@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from archbench.errors import InputError
-from archbench.files import write_file
+from archbench.files import file_name, write_bytes, write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from archbench.schema import Record, Study
+
+
+class Later(Sequence["Record"]):
+    """Records that are made when one is asked for."""
+
+    def __init__(self, make: Callable[[], tuple[Record, ...]]) -> None:
+        """Take what makes them."""
+        self._make = make
+
+    @cached_property
+    def _made(self) -> tuple[Record, ...]:
+        return self._make()
+
+    @overload
+    def __getitem__(self, place: int) -> Record: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[Record, ...]: ...
+    def __getitem__(self, place: int | slice) -> Record | tuple[Record, ...]:
+        return self._made[place]
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
 @dataclass(frozen=True)
@@ -30,12 +52,14 @@ class Comparison:
         records: one a cell that was run, in the study's order.
         folder: where they are stored.
         damaged: rows of the store that could not be read.
+        made: the frame, where it was made without records.
     """
 
     study: Study
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     folder: Path
     damaged: int = 0
+    made: pd.DataFrame | None = None
 
     @property
     def complete(self) -> bool:
@@ -46,7 +70,7 @@ class Comparison:
     def _frame(self) -> pd.DataFrame:
         from archbench.frame import runs_frame
 
-        return runs_frame(self.records)
+        return runs_frame(self.records) if self.made is None else self.made
 
     def frame(self) -> pd.DataFrame:
         """Return one row a run; see `archbench.frame` for the columns."""
@@ -96,17 +120,15 @@ class Comparison:
         Raises:
             OutputError: the folder cannot be written.
         """
+        from archbench.exports import write_csv
         from archbench.words import overhead_markdown
 
         overhead = self.overhead()
         return [
-            write_file(self._to(folder, "runs.csv"), lambda p: self._frame.to_csv(p, index=False)),
-            write_file(self._to(folder, "summary.csv"), lambda p: self.summary().to_csv(p, index=False)),
-            write_file(self._to(folder, "overhead.csv"), lambda p: overhead.to_csv(p, index=False)),
-            write_file(
-                self._to(folder, "overhead.md"),
-                lambda p: p.write_text(overhead_markdown(overhead, self.records), encoding="utf-8"),
-            ),
+            write_csv(self._frame, self._to(folder, "runs.csv")),
+            write_csv(self.summary(), self._to(folder, "summary.csv")),
+            write_csv(overhead, self._to(folder, "overhead.csv")),
+            write_bytes(self._to(folder, "overhead.md"), overhead_markdown(overhead, self.records).encode()),
         ]
 
     def write_figures(self, folder: str | Path | None = None) -> list[Path]:
@@ -141,8 +163,7 @@ class Comparison:
             drawn.add(name)
             weights = first_weights(read_state(file), cell.sized.input_shape)
             if weights is not None:
-                slug = re.sub(r"[^\w.=-]+", "_", name).strip("_")
-                yield f"{WEIGHTS_FOLDER}/{slug}.png", weights_figure(name, weights)
+                yield f"{WEIGHTS_FOLDER}/{file_name(name)}.png", weights_figure(name, weights)
 
     def _to(self, folder: str | Path | None, name: str) -> Path:
         return Path(folder or self.folder) / name

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from archbench.plan import Report
     from archbench.schema import Study
     from archbench.study_schema import StudyFile, TuneTable
+    from archbench.sweep import Manner
     from archbench.timing import Protocol
 
 TUNE_FOLDER = "tune"  # inside a study's results folder
@@ -34,7 +35,7 @@ def run_described(
     study: Study,
     folder: Path,
     *,
-    workers: int | None = None,
+    manner: Manner | None = None,
     report: Report = silent,
     protocol: Protocol | None = None,
     on_compared: Callable[[Comparison], object] = lambda comparison: None,
@@ -45,7 +46,7 @@ def run_described(
         file: the file.
         study: what `archbench.study_file.study_of` made of it.
         folder: the results folder; the search has one of its own inside.
-        workers: training processes at a time.
+        manner: how runs are run.
         report: is told of the progress.
         protocol: how long and how often steps are timed.
         on_compared: is given the comparison before the search begins, so that it can be written whatever follows.
@@ -61,14 +62,14 @@ def run_described(
     if tuned is not None:  # a search that cannot be made is told before hours of training
         plan_search(with_pretrained(_searched(tuned, study), pretrained, folder, dry=True), trials, space)
     study = with_pretrained(study, pretrained, folder, report)
-    comparison = pipeline.run(study, folder, workers=workers, report=report, protocol=protocol)
+    comparison = pipeline.run(study, folder, manner=manner, report=report, protocol=protocol)
     on_compared(comparison)
     if tuned is None:
         return Reproduction(file, comparison, full)
     searched = with_pretrained(_searched(tuned, study), pretrained, folder, report)
     tuning = tune(
         searched, folder / TUNE_FOLDER, trials, space,
-        workers=workers, report=report, protocol=protocol,
+        manner=manner, report=report, protocol=protocol,
     )  # fmt: skip
     return Reproduction(file, comparison, full, tuning)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.budget import build_model
 from archbench.cost.layers import layer_table
 from archbench.errors import InputError
-from archbench.files import write_file
+from archbench.files import file_name, write_file
 from archbench.units import grouped, shape, short
 
 if TYPE_CHECKING:
@@ -222,7 +221,7 @@ def write_diagram(sized: SizedModel, name: str, path: Path | None = None) -> Pat
     """
     from archbench.figures import save
 
-    path = path or Path(re.sub(r"[^\w.@=,-]+", "_", name).strip("._") + ".svg")
+    path = path or Path(f"{file_name(name)}.svg")
     check_format(path)
     title = f"{name} on {shape(sized.input_shape)}, {sized.classes} classes: {grouped(sized.params)} parameters"
     figure = diagram(layer_graph(sized), title)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from archbench.markup import encodable
+
 
 def reason(error: BaseException) -> str:
     """Return what a foreign exception says in one line: its type and the first line of its message."""
     if isinstance(error, ArchbenchError):
         return str(error)
-    first = str(error).strip().partition("\n")[0][:500]
+    first = encodable(str(error)).strip().partition("\n")[0][:500]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
@@ -62,3 +64,9 @@ class Interrupted(ArchbenchError):  # noqa: N818 - not an error, an ending
     """The user stopped the work; the message says what was kept, the remedy is the command to go on."""
 
     exit_code = 130
+
+
+class Terminated(Interrupted):
+    """The system, or a scheduler, asked for an end by SIGTERM."""
+
+    exit_code = 143

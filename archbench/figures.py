@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
+from archbench.markup import visible
 from archbench.reference import shown
 from archbench.units import compact
 
@@ -24,6 +25,7 @@ WIDEST = 28.0  # points that all of them take
 LABEL_SIZE = 9.0  # points
 LONGEST_LABEL = 30  # letters; longer names end in dots
 LABEL_GAP = 1.3  # least distance of two labels, in their own height
+MOST_SHAPES = 5000  # points that are drawn one by one in an SVG; more become a picture in it
 COLUMNS = 4  # panels side by side in the figure of curves
 
 
@@ -57,7 +59,7 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         )
         ax.plot(
             group["params"], group["test_accuracy"], marker, color=color, markersize=4, alpha=0.5,
-            markeredgewidth=0, transform=aside,
+            markeredgewidth=0, transform=aside, rasterized=len(done) > MOST_SHAPES,
         )  # fmt: skip
         points = [
             (int(seeds["params"].iloc[0]), stats.mean(seeds["test_accuracy"].tolist()))
@@ -69,13 +71,14 @@ def scatter(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
             xs, ys, yerr=half, color=color, marker=marker, markersize=7, linewidth=1.5, elinewidth=1.2, capsize=3,
             transform=aside,
         )  # fmt: skip
-        ends.append((_short(str(name)), xs[-1], ys[-1], color))
+        ends.append((fitting(str(name)), xs[-1], ys[-1], color))
+        # Shifted artists do not tell the axes how far they reach.
+        bounds = [(x, bound) for x, mean in points if mean for bound in (mean.low, mean.high) if bound is not None]
+        ax.update_datalim([*group[["params", "test_accuracy"]].to_numpy(dtype=float), *bounds])
     for (name, group), color in zip(without, palette[len(groups) :], strict=True):
         mean = group["test_accuracy"].mean()
         ax.axhline(mean, color=color, linestyle="--", linewidth=1.2)
-        ends.append((f"{name}, no parameters", done["params"].max() or 1, mean, color))
-    # Shifted artists do not tell the axes how far they reach.
-    ax.update_datalim([(x, y) for _, group in groups for x, y in _reach(group)])
+        ends.append((f"{fitting(str(name))}, no parameters", done["params"].max() or 1, mean, color))
     ax.margins(x=0.1)
     ax.autoscale_view()
     _label_ends(ax, ends)
@@ -170,7 +173,7 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
             figure.suptitle("\n".join(said), fontsize=9, parse_math=False)
         if budgets:
             shared = figure.legend(
-                handles, [_short(name) for name in names], loc="outside right upper", fontsize=8, frameon=False
+                handles, [fitting(name) for name in names], loc="outside right upper", fontsize=8, frameon=False
             )
             for text in shared.get_texts():
                 text.set_parse_math(False)
@@ -179,9 +182,22 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure in the format of the path's suffix; the same figure gives the same bytes."""
-    with styled(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # it is drawn as a box
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        assert isinstance(text, Text)  # noqa: S101 - as asked for
+        if (legible := visible(text.get_text(), layout=True)) != text.get_text():
+            text.set_text(legible)
+    with styled(), _boxes():
         figure.savefig(path, dpi=160, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+@contextmanager
+def _boxes() -> Iterator[None]:
+    """Within: a letter that the font lacks is drawn as a box, and no word lost about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
 
 
 def _missing(budget: Any) -> bool:
@@ -223,10 +239,17 @@ def _named(frame: pd.DataFrame) -> pd.DataFrame:
     if "series" in frame:  # named as a part of the whole
         return frame
     if not frame["case"].any():
-        return frame.assign(series=frame["model"])
-    if len(set(frame["model"])) == 1:
-        return frame.assign(series=frame["case"])
-    return frame.assign(series=frame["model"] + ", " + frame["case"])
+        series = frame["model"]
+    elif len(set(frame["model"])) == 1:
+        series = frame["case"]
+    else:
+        series = frame["model"] + ", " + frame["case"]
+    return frame.assign(series=series.map(in_legend))
+
+
+def in_legend(name: str) -> str:
+    """Return a name that a legend shows: one that begins with _ would be left out."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def colors(count: int) -> list[Any]:
@@ -234,15 +257,6 @@ def colors(count: int) -> list[Any]:
     import seaborn as sns
 
     return list(sns.color_palette("colorblind", count))
-
-
-def _reach(group: pd.DataFrame) -> Iterator[tuple[float, float]]:
-    """Yield the corners that a family's points and intervals span."""
-    for params, seeds in group.groupby("params"):
-        values = seeds["test_accuracy"].tolist()
-        mean = stats.mean(values)
-        bounds = [bound for bound in (mean and mean.low, mean and mean.high) if bound is not None]
-        yield from ((float(str(params)), y) for y in [*values, *bounds])
 
 
 def _parameter_ticks(ax: Axes) -> None:
@@ -263,7 +277,8 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None
         return
     figure = ax.get_figure(root=True)
     assert figure is not None  # noqa: S101 - axes that are drawn on have one
-    figure.draw_without_rendering()  # so that positions on the page are final
+    with _boxes():
+        figure.draw_without_rendering()  # so that positions on the page are final
     points_per_pixel = 72 / figure.dpi
     ends = sorted(ends, key=lambda end: end[2])
     at = [ax.transData.transform((x, y))[1] * points_per_pixel for _, x, y, _ in ends]
@@ -280,9 +295,9 @@ def _label_ends(ax: Axes, ends: Sequence[tuple[str, float, float, Any]]) -> None
     ax.set_xlim(low, high * (high / low) ** (longest / max(width - longest, width / 3)))
 
 
-def _short(name: str) -> str:
-    """Return a name that fits, cut in its middle: a case stands at its end."""
-    name = shown(name)
+def fitting(name: str) -> str:
+    """Return a name that fits into a figure, cut in its middle: a case stands at its end."""
+    name = visible(shown(name))
     half = LONGEST_LABEL // 2
     return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - half - 1]}…{name[-half:]}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archbench.data import SPLITS
 from archbench.data.preprocess import steps_text
@@ -13,11 +13,11 @@ from archbench.timing.roofline import roofline
 from archbench.units import options, shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     import pandas as pd
 
-    from archbench.schema import Metrics, Record, Timing
+    from archbench.schema import Cell, Cost, Environment, Epoch, Memory, Metrics, Record, Timing, Training
 
 INTEGERS = (
     "budget", "params", "classes", "seed", "batch_size", "epochs", "epochs_done", "k", "trainable_params",
@@ -26,6 +26,20 @@ INTEGERS = (
 )  # fmt: skip
 
 
+THREE = ("loss", "accuracy", "topk")
+OWN = (
+    "seed", "case", "status", *(f"{split}_{name}" for split in ("train", "validation", "test") for name in THREE), "k",
+    "epochs_done", "diverged_epoch", "cached_features", "train_seconds", "error", "finished_at", "key",
+)  # fmt: skip
+"""Columns of which every run has a value of its own."""
+FIRST = ("model", "family", "budget", "params", "rel_error", "seed", "case", "status", "options")
+CAME = ("k", "epochs_done", "diverged_epoch", "cached_features", "train_seconds", "error")
+HOW = (
+    "optimizer", "lr", "schedule", "batch_size", "epochs", "weight_decay", "label_smoothing", "momentum", "lr_decay",
+    "l2", "augment", "scaling", "position_loss", "precision", "device", "threads", "device_name", "machine", "cores",
+    "python", "torch", "archbench", "commit", "dirty", "train_images", "validation_images", "test_images",
+)  # fmt: skip
+LAST = ("warnings", "finished_at", "key")
 EMPTY = (
     "model",
     "case",
@@ -39,7 +53,37 @@ EMPTY = (
 )  # columns where nothing was run
 
 
-def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
+class Row(NamedTuple):
+    """One run, as a row is made of it; what runs share may be the same object, and is then worked out once.
+
+    Attributes:
+        cell: what was run, whatever its seed and case are.
+    """
+
+    cell: Cell
+    seed: int
+    case: str
+    key: str
+    status: str
+    environment: Environment
+    cost: Cost | None
+    memory: Memory | None
+    training: Training | None
+    timings: tuple[Timing, ...]
+    error: str | None
+    finished_at: str
+
+    @classmethod
+    def of(cls, record: Record) -> Row:
+        """Return the row of a record."""
+        cell = record.cell
+        return cls(
+            cell, cell.recipe.seed, cell.case, cell.key, record.status, record.environment, record.cost, record.memory,
+            record.training, record.timings, record.error, record.finished_at,
+        )  # fmt: skip
+
+
+def runs_frame(records: Iterable[Record | Row]) -> pd.DataFrame:
     """Return one row a run.
 
     Columns: what was run (`model`, `budget`, `seed`, ...), its cost (`params`, `macs`, each counter's own figure as
@@ -48,25 +92,67 @@ def runs_frame(records: Sequence[Record]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    frame = pd.DataFrame([_row(record) for record in records], columns=None if records else list(EMPTY))
+    # What runs have in common is worked out once for each that differs.
+    places: dict[tuple[int, ...], int] = {}
+    common: list[dict[str, Any]] = []
+    kept: list[object] = []  # so that no other object comes by the same id
+    of_run: list[int] = []
+    own: list[tuple[Any, ...]] = []
+    further: dict[int, dict[str, Any]] = {}
+    for row in (record if isinstance(record, Row) else Row.of(record) for record in records):
+        last = row.training.epochs[-1] if row.training and row.training.epochs else None
+        shared = (row.cell, row.environment, row.cost, row.memory, row.timings)
+        known = (*map(id, shared), last is not None and bool(last.train.positions))
+        place = places.get(known)
+        if place is None:
+            place = places[known] = len(common)
+            common.append({**_asked(row), **_cost(row), **_timed(row), **_recipe(row, last), **_where(row)})
+            kept.append(shared)
+        of_run.append(place)
+        own.append(_own(row, last))
+        if by_position := _by_position(row, last):
+            further[len(own) - 1] = by_position
+    if not own:
+        return pd.DataFrame(columns=list(EMPTY))
+    frame = pd.concat(
+        [
+            pd.DataFrame(common).take(of_run).reset_index(drop=True),
+            pd.DataFrame(dict(zip(OWN, map(list, zip(*own, strict=True)), strict=True))),
+            pd.DataFrame.from_dict(further, orient="index").reindex(range(len(own))),
+        ],
+        axis=1,
+    )
+    frame = frame[_in_order(frame.columns)]
     counts = [column for column in frame.columns if str(column).startswith(("macs_", "flops_"))]
     for column in frame.columns.intersection([*INTEGERS, *counts]):
         frame[column] = frame[column].astype("Int64")
     return frame
 
 
-def _row(record: Record) -> dict[str, Any]:
-    cell, sized, cost, training = record.cell, record.cell.sized, record.cost, record.training
-    recipe, environment, memory = cell.recipe, record.environment, record.memory
-    row: dict[str, Any] = {
+def _in_order(columns: Iterable[str]) -> list[str]:
+    """Return columns so that what was run is followed by its cost, its times, what came of it, and how and where."""
+    names = list(columns)
+    first = [name for name in FIRST if name in names]
+    last = [name for name in LAST if name in names]
+    metrics = [name for name in names if name.startswith(("train_", "validation_", "test_")) and _is_metric(name)]
+    came = [*metrics, *(name for name in CAME if name in names)]
+    how = [name for name in HOW if name in names]
+    taken = {*first, *last, *came, *how}
+    return [*first, *(name for name in names if name not in taken), *came, *how, *last]
+
+
+def _is_metric(name: str) -> bool:
+    return name.partition("_")[2].partition("_")[0] in {"loss", "accuracy", "topk", "word"}
+
+
+def _asked(row: Row) -> dict[str, Any]:
+    cell, sized = row.cell, row.cell.sized
+    return {
         "model": cell.model,
         "family": sized.family if sized else None,
         "budget": cell.budget.target if cell.budget else None,
         "params": sized.params if sized else None,
         "rel_error": sized.rel_error if sized else None,
-        "seed": recipe.seed,
-        "case": cell.case,
-        "status": record.status,
         "options": options(sized.options) if sized else None,
         "dataset": cell.dataset,
         "preprocess": steps_text(cell.view.preprocess),
@@ -78,7 +164,11 @@ def _row(record: Record) -> dict[str, Any]:
         "input": shape(sized.input_shape) if sized else None,
         "classes": sized.classes if sized else None,
     }
-    row |= {
+
+
+def _cost(row: Row) -> dict[str, Any]:
+    cost, memory = row.cost, row.memory
+    return {
         "trainable_params": cost and cost.trainable_params,
         "params_keras": cost and cost.params_keras,
         "buffers": cost and cost.buffers,
@@ -89,22 +179,51 @@ def _row(record: Record) -> dict[str, Any]:
         "size_bytes": cost and cost.size_bytes,
         "peak_memory_bytes": memory and memory.peak_memory_bytes,
         "estimated_memory_bytes": memory and memory.estimated_memory_bytes,
+        **{f"{count.unit}_{count.counter}": count.value for count in (cost.counters if cost else ())},
     }
-    row |= {f"{count.unit}_{count.counter}": count.value for count in (cost.counters if cost else ())}
-    for timing in record.timings:
-        row |= _times(timing, record)
-    epochs = training.epochs if training else ()
-    last = epochs[-1] if epochs else None
-    for split in SPLITS_OF_AN_EPOCH:
-        row |= _metrics(split, getattr(last, split) if last else None)
-    row |= _metrics("test", training.test if training else None)
-    row |= {
-        "k": training and training.k,
-        "epochs_done": len(epochs) if training else None,
-        "diverged_epoch": training and training.diverged_epoch,
-        "cached_features": training and training.cached_features,
-        "train_seconds": sum(epoch.train_seconds for epoch in epochs) if epochs else None,
-        "error": record.error,
+
+
+def _timed(row: Row) -> dict[str, Any]:
+    return {name: value for timing in row.timings for name, value in _times(timing, row).items()}
+
+
+def _own(row: Row, last: Epoch | None) -> tuple[Any, ...]:
+    """Return the values of the columns `OWN`."""
+    training = row.training
+    test = training.test if training else None
+    return (
+        row.seed, row.case, row.status,
+        *_three(last.train if last else None), *_three(last.validation if last else None), *_three(test),
+        training and training.k,
+        (last.epoch if last else 0) if training else None,
+        training and training.diverged_epoch,
+        training and training.cached_features,
+        _seconds(training) if training and last else None,
+        row.error, row.finished_at, row.key,
+    )  # fmt: skip
+
+
+def _seconds(training: Training) -> float:
+    return training.train_seconds or sum(epoch.train_seconds for epoch in training.epochs)
+
+
+def _three(metrics: Metrics | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if metrics is None else (metrics.loss, metrics.top1, metrics.topk)
+
+
+def _by_position(row: Row, last: Epoch | None) -> dict[str, Any]:
+    """Return the metrics of a run whose images have several labels, which others do not have."""
+    found: dict[str, Any] = {}
+    ends = (last.train, last.validation) if last else (None, None)
+    for split, metrics in zip(SPLITS, (*ends, row.training and row.training.test), strict=True):
+        if metrics is not None and metrics.positions:
+            found |= {f"{split}_{name}": value for name, value in values_of(metrics).items() if name not in THREE}
+    return found
+
+
+def _recipe(row: Row, last: Epoch | None) -> dict[str, Any]:
+    recipe = row.cell.recipe
+    return {
         "optimizer": recipe.optimizer,
         "lr": recipe.lr,
         "schedule": recipe.schedule,
@@ -119,6 +238,12 @@ def _row(record: Record) -> dict[str, Any]:
         "scaling": recipe.scaling,
         "position_loss": recipe.position_loss if last is not None and last.train.positions else None,
         "precision": recipe.precision,
+    }
+
+
+def _where(row: Row) -> dict[str, Any]:
+    cell, environment = row.cell, row.environment
+    return {
         "device": cell.device,
         "threads": cell.threads,
         "device_name": cell.device_name,
@@ -131,41 +256,34 @@ def _row(record: Record) -> dict[str, Any]:
         "dirty": environment.dirty,
         **{f"{split}_images": count or None for split, count in zip(SPLITS, cell.images, strict=True)},
         "warnings": "; ".join(cell.warnings) or None,
-        "finished_at": record.finished_at,
-        "key": cell.key,
     }
-    return row
 
 
-def _times(timing: Timing, record: Record) -> dict[str, Any]:
+def _times(timing: Timing, row: Row) -> dict[str, Any]:
     """Return the columns of a timing; those of another engine than eager have its name in theirs."""
     mode = timing.mode if timing.engine == "eager" else f"{timing.mode}_{timing.engine}"
     step = step_us(timing)
-    near = roofline(timing, record.cost, record.cell.sized.input_shape) if record.cell.sized else None
+    near = roofline(timing, row.cost, row.cell.sized.input_shape) if row.cell.sized else None
     columns = {
         "step_us": step.value, "us_per_sample": step.value / timing.batch_size, "least_us": least_us(timing),
         "unstable": instability(timing), "gflops": near and near.gflops_achieved, "roofline": near and near.fraction,
         "launch_bound": near and near.launch_bound,
     }  # fmt: skip
-    row = {f"{mode}_{name}_{timing.device}": value for name, value in columns.items()}
+    found = {f"{mode}_{name}_{timing.device}": value for name, value in columns.items()}
     name = f"{mode}_step_us_{timing.device}"
-    row |= {f"{name}_low": step.low, f"{name}_high": step.high}
+    found |= {f"{name}_low": step.low, f"{name}_high": step.high}
     data = data_us(timing)
     if data is not None:
-        row[f"data_us_{timing.device}"] = data.value
+        found[f"data_us_{timing.device}"] = data.value
     if timing.compile_s is not None:
-        row[f"{mode}_compile_s_{timing.device}"] = timing.compile_s
-    return row
-
-
-def _metrics(split: str, metrics: Metrics | None) -> dict[str, float | None]:
-    return {f"{split}_{name}": value for name, value in values_of(metrics).items()}
+        found[f"{mode}_compile_s_{timing.device}"] = timing.compile_s
+    return found
 
 
 def values_of(metrics: Metrics | None) -> dict[str, float | None]:
     """Return metrics by column name; where an image has several labels, also by position and for whole words."""
     if metrics is None:
-        return dict.fromkeys(("loss", "accuracy", "topk"))
+        return dict.fromkeys(THREE)
     values = {"loss": metrics.loss, "accuracy": metrics.top1, "topk": metrics.topk}
     if metrics.positions:
         values |= {f"accuracy_{place}": value for place, value in enumerate(metrics.positions, start=1)}

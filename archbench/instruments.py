@@ -7,66 +7,143 @@ a new model has all of its comparison timed again.
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from archbench.building import OWN, find_spec, plugins_for
-from archbench.cost import measure_cost
 from archbench.data import parse_dataset
 from archbench.environment import allocator, worker_allocator
-from archbench.errors import InputError, ModelError
+from archbench.errors import ModelError
+from archbench.execute import Job, Stops
+from archbench.execute.pool import Work
 from archbench.plan import label
-from archbench.schema import Memory, Progress
+from archbench.schema import Progress
 from archbench.timing import ENGINES, Request, modes_of, shown, time_models, timed_here, warming
-from archbench.timing.memory import measure_memory
 from archbench.timing.sessions import Stepping, by_session, fits, stepping
-from archbench.units import number
+from archbench.units import number, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from archbench.execute import Ended, Message, Runner
     from archbench.plan import Plan, Report
-    from archbench.schema import Cell, Cost, Device, Record, Study
+    from archbench.schema import Cell, Cost, Device, Memory, Record, Study
     from archbench.store import Store
     from archbench.timing import Protocol
 
     Memories = dict[tuple[str, Stepping], Memory | None]
 
 
-def costs_of(plan: Plan, stored: Mapping[str, Record], report: Report) -> dict[str, Cost]:
-    """Return the cost of every model by key, from the stored runs where one has it."""
+class Bench(NamedTuple):
+    """Where models are measured.
+
+    Attributes:
+        runner: does it. workers: at a time. timeout_s: that one may take, 0 for as long as it likes.
+    """
+
+    runner: Runner
+    workers: int = 1
+    timeout_s: float = 0.0
+
+
+def costs_of(plan: Plan, stored: Mapping[str, Record], bench: Bench, report: Report) -> dict[str, Cost]:
+    """Return the cost of every model by key, from the stored runs where one has it.
+
+    Raises:
+        KeyboardInterrupt: it was told to stop.
+    """
     known = {r.cell.sized.key: r.cost for r in stored.values() if r.cell.sized is not None and r.cost is not None}
-    costs: dict[str, Cost] = {}
-    for done, (key, sized) in enumerate(plan.sized.items(), start=1):
-        detail = ""
-        try:
-            costs[key] = known.get(key) or measure_cost(sized)
-        except (InputError, ModelError) as error:  # weights of another model are seen first when it is built
-            detail = str(error)
-        report(Progress("count", label(sized.model, sized.budget), done, len(plan.sized), detail, finished=True))
-    return costs
+    costs = {key: known[key] for key in plan.sized if key in known}
+    cells = {c.sized.key: c for c in plan.cells if c.sized is not None and c.problem is None}
+    jobs = [Job("cost", cells[key]) for key in plan.sized if key not in costs]
+    total = len(plan.sized)
+    report(Progress("count", "", len(costs), max(1, total)))
+
+    def on_measured(job: Job, message: Message | None, problem: str) -> None:
+        sized = job.cell.sized
+        assert sized is not None  # noqa: S101 - what could not be built has no job
+        if message is not None and message.cost is not None:
+            costs[sized.key] = message.cost
+        done = total - len(jobs)
+        report(Progress("count", label(sized.model, sized.budget), done, total, problem, finished=True))
+
+    _measure(bench, jobs, on_measured)
+    return {key: costs[key] for key in plan.sized if key in costs}
 
 
-def memories_of(plan: Plan, cells: Sequence[Cell], stored: Mapping[str, Record], report: Report) -> Memories:
-    """Return what a training step of each cell holds at most, by model and way to step."""
+def memories_of(cells: Sequence[Cell], stored: Mapping[str, Record], bench: Bench, report: Report) -> Memories:
+    """Return what a training step of each cell holds at most, by model and way to step.
+
+    Raises:
+        KeyboardInterrupt: it was told to stop.
+    """
     memories: Memories = {
         (r.cell.sized.key, stepping(r.cell.recipe)): r.memory
         for r in stored.values() if r.cell.sized is not None and r.memory is not None
     }  # fmt: skip
-    for done, cell in enumerate(cells, start=1):
-        if cell.sized is None or cell.problem is not None:
-            continue
-        place = (cell.sized.key, stepping(cell.recipe))
-        if place not in memories:
-            memories[place] = measure_memory(cell.sized, plan.dataset_of(cell), cell.recipe, cell.device, cell.threads)
-            report(Progress("count", f"memory of {label(cell.model, cell.budget)}", done, len(cells), finished=True))
+    wanted = {
+        (cell.sized.key, stepping(cell.recipe)): cell
+        for cell in reversed(cells) if cell.sized is not None and cell.problem is None
+    }  # fmt: skip
+    jobs = [Job("memory", cell) for place, cell in reversed(wanted.items()) if place not in memories]
+    total = len(jobs)
+
+    def on_measured(job: Job, message: Message | None, problem: str) -> None:
+        cell = job.cell
+        assert cell.sized is not None  # noqa: S101 - what could not be built has no job
+        if message is not None:
+            memories[cell.sized.key, stepping(cell.recipe)] = message.memory
+        name = f"memory of {label(cell.model, cell.budget)}"
+        report(Progress("count", name, total - len(jobs), total, problem, finished=True))
+
+    _measure(bench, jobs, on_measured)
     return memories
 
 
-def time_plan(plan: Plan, stored: Mapping[str, Record], store: Store, protocol: Protocol, report: Report) -> None:
-    """Time all models that step alike in one session a device, unless a stored one has all that are known to work."""
+def _measure(bench: Bench, jobs: list[Job], on_measured: Callable[[Job, Message | None, str], None]) -> None:
+    """Do measuring jobs, which are taken from the list; whatever happens to one of them is told of it alone."""
+    said: dict[str, Message] = {}
+
+    def on_end(job: Job, ended: Ended) -> None:
+        message = said.pop(job.cell.key, None)
+        problem = message.error if message is not None else _how(ended, bench.timeout_s)
+        on_measured(job, message, problem or "")
+
+    with Stops() as stops:
+        bench.runner.run(Work(
+            lambda: jobs.pop(0) if jobs else None, lambda: bool(jobs),
+            lambda job, message: said.__setitem__(job.cell.key, message), on_end, stops, max(1, bench.workers),
+            lambda job: bench.timeout_s or None,
+        ))  # fmt: skip
+    if stops.level:
+        raise KeyboardInterrupt(stops.signal)
+
+
+def _how(ended: Ended, timeout_s: float) -> str:
+    """Return why a process left no figure."""
+    if ended.hung:
+        return f"it was not done in {seconds(timeout_s)}"
+    if ended.by_kernel:
+        return "the system ended its process for want of memory"
+    if ended.signal is not None:
+        return f"its process was killed by signal {ended.signal}"
+    return f"its process ended with exit status {ended.exit_code}"
+
+
+def time_plan(
+    plan: Plan,
+    stored: Mapping[str, Record],
+    costs: Mapping[str, Cost],
+    store: Store,
+    protocol: Protocol,
+    report: Report,
+) -> None:
+    """Time all models that step alike in one session a device, unless a stored one has all that are known to work.
+
+    A model without a cost, whose process died or hung of one forward pass, is left out: it would do so here too.
+    """
     groups: dict[Stepping, list[Cell]] = {}
     for cell in plan.cells:
-        if cell.sized is not None and cell.problem is None:
+        if cell.sized is not None and cell.problem is None and cell.sized.key in costs:
             groups.setdefault(stepping(cell.recipe), []).append(cell)
     broken = {r.cell.sized.key for r in stored.values() if r.cell.sized is not None and r.status == "failed"}
     for device, group in itertools.product(plan.study.timing_devices, groups.values()):

@@ -10,7 +10,7 @@ from archbench.schema import Metrics
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from archbench.schema import Recipe
+    from archbench.schema import Kind, Recipe
 
 
 def top_k(classes: int) -> int:
@@ -70,4 +70,12 @@ def metrics_of(sums: Tensor, samples: int) -> Metrics:
         topk,
         tuple(positions) if several else (),
         word if several else None,
+        kind_of(loss),
     )
+
+
+def kind_of(value: float) -> Kind:
+    """Return what a value is, where None has to stand for it."""
+    if math.isnan(value):
+        return "nan"
+    return "number" if math.isfinite(value) else "+inf" if value > 0 else "-inf"

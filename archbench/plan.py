@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import traceback
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from archbench.budget import build_model, size_model
@@ -33,12 +34,14 @@ class Plan:
     Attributes:
         datasets: by name and view.
         cells: two cases may hold one and the same run: their cells have one key.
+        failures: the tracebacks of models that could not be built, by their cells' keys.
     """
 
     study: Study
     datasets: Datasets
     environment: Environment
     cells: tuple[Cell, ...]
+    failures: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def sized(self) -> dict[str, SizedModel]:
@@ -77,16 +80,17 @@ def make_plan(study: Study, report: Report = silent, *, tested: bool = True, dat
             )
     environment = capture()
     cells: list[Cell] = []
+    failures: dict[str, str] = {}
     for done, (case, model, budget) in enumerate(wanted, start=1):
         dataset = datasets[case.dataset, case.view]
-        sized, problem = None, None
+        sized, problem, failure = None, None, ""
         try:
             sized = size_model(model, budget, dataset.input_shape, outputs_for(model, dataset))
             problem = _too_large(sized, study, environment)
             if "weights" in sized.options and problem is None:
                 build_model(sized)  # a file of another model is told before anything is run
         except ModelError as error:
-            problem = str(error)
+            problem, failure = str(error), "".join(traceback.format_exception(error))
         detail = problem or ""
         if sized is not None and not sized.within_budget and budget is not None:
             detail = (
@@ -94,7 +98,7 @@ def make_plan(study: Study, report: Report = silent, *, tested: bool = True, dat
                 "parameters; choose another budget"
             )
         report(Progress("size", label(model, budget, case.name), done, len(wanted), detail, finished=True))
-        cells += [
+        of_seeds = [
             Cell(
                 model, budget, case.dataset, dataset.sha256, replace(case.recipe, seed=seed), study.device,
                 device_name(environment, study.device), study.threads, environment.torch, sized, problem, tested=tested,
@@ -102,7 +106,9 @@ def make_plan(study: Study, report: Report = silent, *, tested: bool = True, dat
             )
             for seed in study.seeds
         ]  # fmt: skip
-    return Plan(study, datasets, environment, tuple(cells))
+        cells += of_seeds
+        failures |= {cell.key: failure for cell in of_seeds if failure}
+    return Plan(study, datasets, environment, tuple(cells), failures)
 
 
 def outputs_for(model: str, dataset: Dataset) -> int:

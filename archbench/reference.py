@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import zoo
 from archbench.building import find_spec
 from archbench.errors import InputError, ModelError
+from archbench.markup import visible
 from archbench.units import compact, parse_count
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def parse_reference(text: str) -> tuple[str, int | None]:
     try:
         return zoo.join_options(*zoo.split_options(model)), target
     except zoo.OptionError as error:
-        raise InputError(str(error), QUOTE) from error
+        raise InputError(visible(str(error)), QUOTE) from error
 
 
 def refuse_budget(model: str, target: int | None) -> None:

@@ -7,7 +7,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from archbench.claims import Finding, findings
-from archbench.files import write_file
+from archbench.exports import write_csv
+from archbench.files import write_bytes
+from archbench.markup import markdown, markdown_table
 from archbench.measures import COUNTED, Measures, is_share
 from archbench.published import Figure, figures
 from archbench.recipe_words import recipe_words
@@ -123,18 +125,18 @@ class Reproduction:
             return searched
         return [
             *searched,
-            write_file(folder / "published.csv", lambda p: self.published().to_csv(p, index=False)),
-            write_file(folder / "claims.csv", lambda p: self.claims().to_csv(p, index=False)),
-            write_file(folder / "published.md", lambda p: p.write_text(self.markdown(), encoding="utf-8")),
+            write_csv(self.published(), folder / "published.csv"),
+            write_csv(self.claims(), folder / "claims.csv"),
+            write_bytes(folder / "published.md", self.markdown().encode()),
         ]
 
     def markdown(self) -> str:
         """Return the figures and the claims as Markdown, with what they were measured on."""
         study, records = self.comparison.study, self.comparison.records
         about = getattr(self.file.scales, study.scale, None)
-        lines = [f"# {self.file.title}", "", f"Study {study.name}, scale {study.scale}."]
-        lines += [f"Scale: {about.about}."] if about is not None and about.about else []
-        lines += [f"Published by: {self.file.source}."] if self.file.source else []
+        lines = [f"# {markdown(self.file.title)}", "", f"Study {markdown(study.name)}, scale {study.scale}."]
+        lines += [f"Scale: {markdown(about.about)}."] if about is not None and about.about else []
+        lines += [f"Published by: {markdown(self.file.source)}."] if self.file.source else []
         lines += [self.file.about.strip()] if self.file.about else []
         if records:
             environment, cell = records[0].environment, records[0].cell
@@ -144,20 +146,17 @@ class Reproduction:
                 + f"; torch {environment.torch}; {number(len(study.seeds), 'seed')}; trained on {cell.device}."
             ]
         for warning in dict.fromkeys(text for record in records for text in record.cell.warnings):
-            lines += ["", f"**Warning: {warning}.**"]
-        lines += ["", "## Recipe", "", self.recipe().to_markdown(index=False, disable_numparse=True)]
+            lines += ["", f"**Warning: {markdown(warning)}.**"]
+        lines += ["", "## Recipe", "", markdown_table(self.recipe())]
         if self.tuning:
             lines += ["", "## Search", "", "Best trial of each model, on the validation split:", ""]
-            lines += [self.tuning.best_words().to_markdown(index=False, disable_numparse=True)]
+            lines += [markdown_table(self.tuning.best_words())]
             lines += ["", "Trained anew with these settings, and tested once a seed:", ""]
-            words = summary_words(self.tuning.comparison.summary())
-            lines += [words.to_markdown(index=False, disable_numparse=True)]
+            lines += [markdown_table(summary_words(self.tuning.comparison.summary()))]
         if self.findings:
-            table = self.claims()
-            lines += ["", "## Claims", "", table.to_markdown(index=False, disable_numparse=True)]
+            lines += ["", "## Claims", "", markdown_table(self.claims())]
         if self.figures:
-            table = self.published_words()
-            lines += ["", "## Published against measured", "", table.to_markdown(index=False, disable_numparse=True)]
+            lines += ["", "## Published against measured", "", markdown_table(self.published_words())]
             lines += [
                 "",
                 (

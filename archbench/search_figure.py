@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.figures import MARKERS, colors, new_figure, styled, warnings_of
+from archbench.figures import MARKERS, colors, fitting, in_legend, new_figure, styled, warnings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ def best_so_far(trials: pd.DataFrame, ax: Axes) -> Axes:
     groups = list(trials.groupby("model", sort=False))
     for (model, group), color, marker in zip(groups, colors(len(groups)), MARKERS * len(groups), strict=False):
         ax.plot(group["trial"], group["validation_accuracy"], marker, color=color, markersize=4, alpha=0.4)
-        ax.step(group["trial"], group["best_so_far"], where="post", color=color, label=str(model))
+        ax.step(group["trial"], group["best_so_far"], where="post", color=color, label=in_legend(fitting(str(model))))
     ax.set(xlabel="trial", ylabel="validation accuracy")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))

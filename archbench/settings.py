@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import math
+import sys
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from archbench.data.exclusions import parse_exclusions
@@ -12,6 +13,7 @@ from archbench.data.preprocess import parse_steps
 from archbench.data.splits import parse_split
 from archbench.data.transforms import parse_augment
 from archbench.errors import InputError
+from archbench.markup import visible
 from archbench.optimizers import DEFAULT_LR
 from archbench.schema import Recipe, View
 from archbench.units import shape_of
@@ -143,7 +145,7 @@ def one_of(what: str, value: str, holder: type) -> Any:
 def whole(what: str, value: int, least: int, most: int) -> int:
     """Return a whole number between bounds."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        msg = f"{what}: {value} is not accepted"
+        msg = f"{what}: {_said(value)} is not accepted"
         raise InputError(msg, f"Give a whole number from {least:,} to {most:,}.")
     return int(value)
 
@@ -159,9 +161,19 @@ def number(
 ) -> float:
     """Return a finite number between bounds."""
     plain = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (plain and math.isfinite(value) and least <= value <= most and above < value < below):
-        msg = f"{what}: {value} is not accepted"
+    largest = sys.float_info.max
+    if not (plain and -largest <= value <= largest and least <= value <= most and above < value < below):
+        msg = f"{what}: {_said(value)} is not accepted"
         limits = {"above": above, "at least": least, "below": below, "at most": most}
         bounds = [f"{word} {limit:g}" for word, limit in limits.items() if math.isfinite(limit)]
         raise InputError(msg, f"Give a number {' and '.join(bounds)}.")
     return float(value)
+
+
+def _said(value: Any) -> str:
+    """Return a value as it stands in a message of one line."""
+    try:
+        text = visible(str(value))
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number as long as that"
+    return text if len(text) <= 40 else f"{text[:37]}..."

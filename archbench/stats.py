@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,16 +37,22 @@ class Estimate:
         return None if self.low is None or self.high is None else self.low <= value <= self.high
 
 
+@lru_cache
+def t_factor(n: int) -> float:
+    """Return how many standard errors of the mean of `n` values the 95 % t-interval reaches to each side."""
+    from scipy import special
+
+    return float(special.stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+
+
 def mean(values: Sequence[float]) -> Estimate | None:
     """Return the mean and its t-interval; no interval for a single value, None for none."""
-    from scipy import stats
-
     data = np.asarray(values, dtype=float)
     if data.size == 0:
         return None
     if data.size == 1:
         return Estimate(float(data[0]), None, None, 1)
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, data.size - 1) * stats.sem(data))
+    half = t_factor(data.size) * float(data.std(ddof=1)) / math.sqrt(data.size)
     center = float(data.mean())
     return Estimate(center, center - half, center + half, data.size)
 

@@ -12,12 +12,15 @@ from typing import Any
 from archbench.data import canonical_dataset
 from archbench.environment import resolve_devices, usable_cores
 from archbench.errors import InputError
+from archbench.files import file_name
+from archbench.markup import encodable, visible
 from archbench.reference import canonical, heads_on, parse_reference, with_options
 from archbench.schema import Case, Study
 from archbench.settings import divided, make_recipe, make_view, whole
 from archbench.units import grouped, parse_count, parse_counts, parse_seeds
 
 RESULTS = Path("results")
+MOST_LETTERS, MOST_BYTES = 100, 240  # of a folder's name; file systems take 255 bytes
 OF_A_CASE = ("name", "models", "budgets", "dataset")  # what a case may set beside the settings of recipe and view
 
 
@@ -123,15 +126,25 @@ def _case(
     """Return a case from all of its settings; the values of a grid's factors are added to its name."""
     rest = {key: value for key, value in settings.items() if key not in OF_A_CASE}
     recipe, view = divided(rest)
+    if visible(name) != name:
+        msg = f"the name of a case holds what cannot be printed: {name!r}"
+        raise InputError(msg, "Name it in letters, digits and signs.")
     words = [name, *(_words(factor, value) for factor, value in (combination or {}).items())]
     return Case(
         name=", ".join(word for word in words if word),
         models=with_options(settings["models"], variant),
         budgets=_budgets(settings["budgets"]),
-        dataset=canonical_dataset(settings["dataset"]),
+        dataset=_dataset(settings["dataset"]),
         view=make_view(**view),
         recipe=make_recipe(**recipe),
     )
+
+
+def _dataset(text: str) -> str:
+    if encodable(text) != text:
+        msg = f"the data set {text!r} is named in bytes that are no text"
+        raise InputError(msg, "Rename the folder, or name it by a link.")
+    return canonical_dataset(text)
 
 
 def _grid(factors: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
@@ -180,7 +193,8 @@ def results_folder(dataset: str, name: str | None = None, out: str | Path | None
         base, _, argument = dataset.partition(":")
         name = f"{base}-{Path(argument).resolve().name}" if argument else base
         name = re.sub(r"[^\w.-]+", "_", name)
-    if not re.fullmatch(r"[\w][\w .+=@-]{0,99}", name):
+        name = file_name(name) if len(name) > MOST_LETTERS or len(name.encode()) > MOST_BYTES else name
+    if not re.fullmatch(rf"[\w][\w .+=@-]{{0,{MOST_LETTERS - 1}}}", name) or len(name.encode()) > MOST_BYTES:
         msg = f"{name[:40]!r} is no name for a run"
         raise InputError(msg, "Use letters, digits, spaces and . _ - + = @, 100 at most; --out names any folder.")
     return RESULTS / name

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 import msgspec
 
 from archbench.errors import ArchbenchError, InputError
-from archbench.study import RESULTS, make_study
+from archbench.files import file_name
+from archbench.markup import encodable, visible
+from archbench.study import MOST_BYTES, MOST_LETTERS, RESULTS, make_study
 from archbench.study_check import StudyError, check_values
 from archbench.study_names import check_named
 from archbench.study_schema import PretrainTable, ScaleTable, StudyFile, TuneTable, given
@@ -185,12 +187,16 @@ def study_of(study: StudyFile, scale: str = "full", *, name: str = "", **place: 
     own |= {key: value for key, value in place.items() if value is not None}
     own["cases"] = [{key: value for key, value in given(case).items() if key != "assumed"} for case in own["cases"]]
     made = make_study(baseline=study.baseline, plugins=study.plugins, keep_weights=study.keep_weights, **own)
-    return replace(made, name=name, scale=scale)
+    return replace(made, name=encodable(name), scale=scale)
 
 
 def folder_of(study: Study) -> Path:
     """Return where the results of a study file go by default."""
-    return RESULTS / (study.name if study.scale == "full" else f"{study.name}-{study.scale}")
+    name = study.name
+    short = len(name) <= MOST_LETTERS and len(visible(name).encode()) <= MOST_BYTES
+    if not (short and name == visible(name) and re.fullmatch(r"[^./][^/]*", name)):
+        name = file_name(name)
+    return RESULTS / (name if study.scale == "full" else f"{name}-{study.scale}")
 
 
 def json_schema() -> str:

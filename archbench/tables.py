@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from archbench import stats
@@ -40,25 +41,43 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
-    rows = []
+    keys = ["model", "case", "budget"]
     times = [c for c in frame.columns if re.search(TIMES, c)]
     scores = [c for c in frame.columns if c in SCORES or re.fullmatch(r"test_(accuracy_\d+|word)", c)]
-    for (model, case, budget), group in frame.groupby(["model", "case", "budget"], sort=False, dropna=False):
-        first = group.iloc[0]
-        done = group[group["status"] == "done"]
-        accuracy = stats.mean(done["test_accuracy"].dropna().tolist())
-        others = group.loc[group["status"] != "done", "status"].value_counts()
-        row = {"model": model, "case": case, "family": first["family"], "budget": budget}
-        row |= {name: first[name] for name in CONSTANT if name in frame}
-        row |= {"n": len(done), "not_done": ", ".join(f"{count} {status}" for status, count in others.items()) or None}
-        row |= _estimate("test_accuracy", accuracy)
-        for name in scores:
-            row[name] = done[name].mean() if len(done) else None
-        row |= {name: first[name] for name in times}
-        row |= {"warnings": first["warnings"]}
-        rows.append(row)
-    table = pd.DataFrame(rows)
-    return table.astype(dict.fromkeys(table.columns.intersection(["budget", "params", "macs", "flops"]), "Int64"))
+    group = frame.groupby(keys, sort=False, dropna=False).ngroup()
+    first = frame.loc[~group.duplicated()].set_axis(group[~group.duplicated()])
+    done = frame[frame["status"] == "done"]
+    means = done[scores].apply(pd.to_numeric).groupby(group).mean().reindex(first.index)
+    table = first[["model", "case", "family", "budget", *(name for name in CONSTANT if name in frame)]].copy()
+    table["n"] = done.groupby(group).size().reindex(first.index, fill_value=0)
+    others = _others(frame, group)
+    table["not_done"] = [others.get(number) for number in first.index]
+    accuracy = {number: stats.mean(values) for number, values in _accuracies(done, group).items()}
+    estimates = [_estimate("test_accuracy", accuracy.get(number)) for number in first.index]
+    columns = [table, pd.DataFrame(estimates, index=first.index), means, first[[*times, "warnings"]]]
+    whole: pd.DataFrame = pd.concat(columns, axis=1).reset_index(drop=True)
+    for name in whole.columns.intersection(["budget", "params", "macs", "flops"]):
+        whole[name] = whole[name].astype("Int64")
+    return whole
+
+
+def _accuracies(done: pd.DataFrame, group: pd.Series[int]) -> dict[int, list[float]]:
+    found: dict[int, list[float]] = {}
+    known = done["test_accuracy"].dropna()
+    for number, value in zip(group[known.index].tolist(), known.tolist(), strict=True):
+        found.setdefault(number, []).append(value)
+    return found
+
+
+def _others(frame: pd.DataFrame, group: pd.Series[int]) -> dict[int, str]:
+    """Return by group how many of its runs are not done, by status; groups of which all are done are left out."""
+    others = frame.loc[frame["status"] != "done", "status"]
+    counts: dict[int, Counter[str]] = {}
+    for number, status in zip(group[others.index].tolist(), others.tolist(), strict=True):
+        counts.setdefault(number, Counter())[status] += 1
+    return {
+        number: ", ".join(f"{count} {status}" for status, count in of.most_common()) for number, of in counts.items()
+    }
 
 
 def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.figures import new_figure, styled
+from archbench.figures import fitting, in_legend, new_figure, styled
 from archbench.units import number
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def batch_figure(frame: pd.DataFrame, caption: str) -> Figure:
                 line = line.sort_values("batch_size")  # noqa: PLW2901 - the same line in its order
                 x, y = line["batch_size"], line["us_per_sample"]
                 reach = [(line["step_us"] - line["step_us_low"]) / x, (line["step_us_high"] - line["step_us"]) / x]
-                name = model if engine == "eager" else f"{model} ({engine})"
-                ax.errorbar(x, y, yerr=None if reach[0].isna().any() else reach, marker="o", capsize=3, label=name,
-                            color=f"C{lines.index((model, engine))}")  # fmt: skip
+                name = str(model) if engine == "eager" else f"{model} ({engine})"
+                ax.errorbar(x, y, yerr=None if reach[0].isna().any() else reach, marker="o", capsize=3,
+                            label=in_legend(name), color=f"C{lines.index((model, engine))}")  # fmt: skip
             sizes = sorted(mine["batch_size"].unique())
             title = f"{mode}, {device}, {number(int(str(threads)), 'thread')}"
             ax.set(xscale="log", yscale="log", xlabel="batch size", title=title)
@@ -42,6 +42,8 @@ def batch_figure(frame: pd.DataFrame, caption: str) -> Figure:
             ax.minorticks_off()
         axes[0].set_ylabel("µs a sample")
         handles = {label: one for ax in axes for one, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-        axes[0].legend(handles.values(), handles.keys())
-        figure.suptitle(caption, fontsize="small", wrap=True)
+        names = [in_legend(fitting(name)) for name in handles]
+        for text in axes[0].legend(handles.values(), names).get_texts():
+            text.set_parse_math(False)
+        figure.suptitle(caption, fontsize="small", wrap=True, parse_math=False)
     return figure

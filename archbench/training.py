@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from archbench import snapshots
 from archbench.data import SPLITS
 from archbench.data.transforms import augment, preparer
 from archbench.metrics import loss_of, metrics_of, tally, top_k
@@ -16,7 +18,7 @@ from archbench.optimizers import make_optimizer, make_schedule, penalty
 from archbench.schema import Epoch, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     import torch
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from archbench.data import Dataset
     from archbench.schema import Device, Metrics, Precision, Recipe, Split
+    from archbench.snapshots import State
 
 EVALUATION_BATCH = 256
 MOST_CACHED = 4 * 2**30  # bytes of features that are kept
@@ -38,11 +41,16 @@ def train(
     *,
     tested: bool = True,
     on_trained: Callable[[nn.Module], None] = lambda net: None,
+    on_step: Callable[[], None] = lambda: None,
+    keep: Callable[[State], None] | None = None,
+    resume: tuple[State, tuple[Epoch, ...]] | None = None,
 ) -> Training:
     """Train a freshly built network and test it once, after the last epoch.
 
     The same arguments on the same processor with the same number of threads give the same bits: the weights and the
-    order of every epoch come from the recipe's seed alone, and each epoch is seeded anew. A loss that is not finite
+    order of every epoch come from the recipe's seed alone, and each epoch is seeded anew. So a training that goes on
+    from a kept state ends with the bits of one that was never stopped. All models see the same order of images with the
+    same seed, which is why differences between them are paired by seed. A loss that is not finite
     ends the run at its epoch. A model that learns by `fit` has that one epoch. Where a frozen backbone sees the same
     images each time, it sees them once, and the epochs are trained on its features.
 
@@ -54,6 +62,9 @@ def train(
         on_epoch: is told of each epoch as it ends.
         tested: whether the test split is looked at in the end.
         on_trained: is given the network after its last epoch, unless it diverged.
+        on_step: is called after each step and each batch that is evaluated; what it raises ends the training.
+        keep: is given the state after each epoch, and writes it before it returns; what learns by `fit` has none.
+        resume: such a state, and the epochs up to it.
     """
     import torch
     from torch import nn
@@ -66,10 +77,10 @@ def train(
     prepare = preparer(dataset, device, recipe.scaling)
     k = top_k(len(dataset.classes))
     if getattr(net, "learns_by_fit", False):
-        fitted = _fit(net, prepare, images, labels, recipe, k, on_epoch, tested=tested)
+        fitted = _fit(net, prepare, images, labels, recipe, k, on_epoch, on_step, tested=tested)
         on_trained(net)
         return fitted
-    features = None if recipe.augment else _features(net, prepare, images, recipe.precision)
+    features = None if recipe.augment else _features(net, prepare, images, recipe.precision, on_step)
     trained: nn.Module = net
     if features is not None:
         # Some nets flatten what their head gives.
@@ -77,39 +88,50 @@ def train(
     optimizer = make_optimizer(net, recipe)
     batches = _batch_bounds(len(labels["train"]), recipe.batch_size)
     scheduler = make_schedule(optimizer, recipe, len(batches))
-    epochs: list[Epoch] = []
+    earlier = () if resume is None else resume[1]
+    first = 1 if resume is None else snapshots.put_back(resume[0], net, optimizer, scheduler) + 1
+    epochs = list(earlier)
     diverged_epoch = None
-    for number in range(1, recipe.epochs + 1):
+    for number in range(first, recipe.epochs + 1):
         epoch_start = time.perf_counter()
         _seed(recipe.seed, number)
         net.train()
         sums = _zeros(dataset.positions, device)  # read once an epoch
         order = torch.randperm(len(labels["train"])).to(device)
-        for first, last in batches:
-            chosen = order[first:last]
+        for begin, end in batches:
+            chosen = order[begin:end]
             batch, target = prepare(augment(images["train"][chosen], recipe.augment)), labels["train"][chosen]
             sums += _step(net, trained, batch, target, optimizer, recipe, k)
             scheduler.step()
+            on_step()
         train_metrics = metrics_of(sums, len(order))
         train_seconds = time.perf_counter() - epoch_start
-        validation = evaluate(trained, prepare, images["validation"], labels["validation"], recipe.precision, k)
+        validation = evaluate(
+            trained, prepare, images["validation"], labels["validation"], recipe.precision, k, on_step
+        )
         epochs.append(
             Epoch(number, train_metrics, validation, train_seconds, time.perf_counter() - epoch_start - train_seconds)
         )
+        diverged_epoch = number if None in {train_metrics.loss, validation.loss} else None
+        if keep is not None and diverged_epoch is None:
+            keep(snapshots.take(number, net, optimizer, scheduler))
         on_epoch(epochs[-1])
-        if train_metrics.loss is None or validation.loss is None:
-            diverged_epoch = number
+        if diverged_epoch:
             break
     test = None
-    if diverged_epoch is None and tested:
-        test = evaluate(trained, prepare, images["test"], labels["test"], recipe.precision, k)
+    if tested and not diverged_epoch:
+        test = evaluate(trained, prepare, images["test"], labels["test"], recipe.precision, k, on_step)
         diverged_epoch = recipe.epochs if test.loss is None else None
     if diverged_epoch is None:
         on_trained(net)
     return Training(
-        tuple(epochs), k, test, time.perf_counter() - start, diverged_epoch, _weights_sha256(net),
-        cached_features=features is not None,
+        tuple(epochs), k, test, _seconds(earlier) + time.perf_counter() - start, diverged_epoch, _weights_sha256(net),
+        cached_features=features is not None, train_seconds=sum(epoch.train_seconds for epoch in epochs),
     )  # fmt: skip
+
+
+def _seconds(epochs: Iterable[Epoch]) -> float:
+    return sum(epoch.train_seconds + epoch.validation_seconds for epoch in epochs)
 
 
 def _step(
@@ -141,6 +163,7 @@ def _fit(
     recipe: Recipe,
     k: int,
     on_epoch: Callable[[Epoch], None],
+    on_step: Callable[[], None],
     *,
     tested: bool,
 ) -> Training:
@@ -150,18 +173,25 @@ def _fit(
     net.fit(prepare(images["train"]), labels["train"])  # type: ignore[operator]
     fitted = time.perf_counter()
     found = {
-        split: evaluate(net, prepare, images[split], labels[split], recipe.precision, k)
+        split: evaluate(net, prepare, images[split], labels[split], recipe.precision, k, on_step)
         for split in SPLITS
         if tested or split != "test"
     }
     epoch = Epoch(1, found["train"], found["validation"], fitted - start, time.perf_counter() - fitted)
     on_epoch(epoch)
     diverged = 1 if None in {metrics.loss for metrics in found.values()} else None
-    return Training((epoch,), k, found.get("test"), time.perf_counter() - start, diverged, _weights_sha256(net))
+    return Training(
+        (epoch,), k, found.get("test"), time.perf_counter() - start, diverged, _weights_sha256(net),
+        train_seconds=epoch.train_seconds,
+    )  # fmt: skip
 
 
 def _features(
-    net: nn.Module, prepare: Callable[[Tensor], Tensor], images: Mapping[Split, Tensor], precision: Precision
+    net: nn.Module,
+    prepare: Callable[[Tensor], Tensor],
+    images: Mapping[Split, Tensor],
+    precision: Precision,
+    on_step: Callable[[], None],
 ) -> dict[Split, Tensor] | None:
     """Return what a frozen backbone makes of every image, or None where that is not all that its head sees."""
     import torch
@@ -183,13 +213,24 @@ def _features(
         if wanted > MOST_CACHED or not torch.equal(net.head(probe).flatten(1), net(few)):
             return None
         return {
-            split: torch.cat([net.features(prepare(batch)) for batch in tensor.split(EVALUATION_BATCH)])
+            split: torch.cat([_told(net.features(prepare(batch)), on_step) for batch in tensor.split(EVALUATION_BATCH)])
             for split, tensor in images.items()
         }
 
 
+def _told(batch: Tensor, on_step: Callable[[], None]) -> Tensor:
+    on_step()
+    return batch
+
+
 def evaluate(
-    net: nn.Module, prepare: Callable[[Tensor], Tensor], images: Tensor, labels: Tensor, precision: Precision, k: int
+    net: nn.Module,
+    prepare: Callable[[Tensor], Tensor],
+    images: Tensor,
+    labels: Tensor,
+    precision: Precision,
+    k: int,
+    on_step: Callable[[], None] = lambda: None,
 ) -> Metrics:
     """Return mean cross-entropy, top-1 and top-k accuracy in eval mode.
 
@@ -200,6 +241,7 @@ def evaluate(
         labels: int64 (N,) or (N, P).
         precision: of the forward pass.
         k: of top-k.
+        on_step: is called after each batch.
     """
     import torch
 
@@ -208,6 +250,7 @@ def evaluate(
     with torch.inference_mode(), autocast(labels.device.type, precision):
         for batch, target in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
             sums += tally(net(prepare(batch)), target, k)
+            on_step()
     return metrics_of(sums, len(labels))
 
 
@@ -248,10 +291,13 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 
 def _seed(seed: int, epoch: int) -> None:
-    """Seed torch from (seed, epoch), so that an epoch's randomness depends on nothing that came before it."""
+    """Seed all generators from (seed, epoch), so that an epoch's randomness depends on nothing that came before it."""
     import torch
 
-    torch.manual_seed(int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0]))
+    number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
+    torch.manual_seed(number)
+    random.seed(number)  # models of others may draw from these two
+    np.random.seed(number)  # noqa: NPY002 - likewise
 
 
 def _batch_bounds(samples: int, batch_size: int) -> list[tuple[int, int]]:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.building import find_spec
 from archbench.errors import InputError, Interrupted, ModelError
+from archbench.execute import LOGS_FOLDER
+from archbench.exports import write_csv
 from archbench.files import write_file
 from archbench.plan import make_plan, silent
 from archbench.reference import parse_reference, shown, with_options
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from archbench.comparison import Comparison
     from archbench.plan import Plan, Report
     from archbench.schema import Record
+    from archbench.sweep import Manner
     from archbench.timing import Protocol
 
 AT_A_TIME = 4  # trials proposed together, so that workers have something to do and their number changes nothing
@@ -113,7 +116,7 @@ class Tuning:
         frame = self.frame()
         figure = search_figure(frame)
         return [
-            write_file(folder / "tuning.csv", lambda p: frame.to_csv(p, index=False)),
+            write_csv(frame, folder / "tuning.csv"),
             write_file(folder / "tuning.png", lambda p: save(figure, p)),
         ]
 
@@ -124,7 +127,7 @@ def tune(
     trials: int = TRIALS,
     space: Space | None = None,
     *,
-    workers: int | None = None,
+    manner: Manner | None = None,
     seed: int = 0,
     report: Report = silent,
     protocol: Protocol | None = None,
@@ -136,7 +139,7 @@ def tune(
         folder: the results folder; trials and runs are kept in its store.
         trials: of every model.
         space: what is searched; `default_space` where it is None.
-        workers: training processes at a time.
+        manner: how runs are run.
         seed: of the search, and of the weights and batches of the trials.
         report: is told of the progress.
         protocol: of the timing of the winners.
@@ -162,12 +165,12 @@ def tune(
             }
             try:
                 records = pipeline.train_trials(
-                    replace(tried, cases=tuple(cases.values())), folder, workers=workers, report=report,
+                    replace(tried, cases=tuple(cases.values())), folder, manner=manner, report=report,
                     datasets=plan.datasets,
                 )  # fmt: skip
             except Interrupted as stopped:
                 msg = f"stopped after {len(done)} of {trials * len(spaces)} trials, which are kept in {folder}"
-                raise Interrupted(msg, stopped.remedy) from None
+                raise type(stopped)(msg, stopped.remedy) from None
             for place, (trial, settings, name) in enumerate(zip(asked, proposed, names, strict=True), start=first + 1):
                 outcome = _trial(reference, place, settings, records.get(name))
                 done.append(outcome)
@@ -176,10 +179,10 @@ def tune(
     if not best:
         diverged = sum(trial.status == "diverged" for trial in done)
         msg = f"none of {number(len(done), 'trial')} came to an end, {diverged} of them diverged"
-        raise ModelError(msg, f"Search smaller learning rates; {folder / pipeline.LOG_NAME} holds what others said.")
+        raise ModelError(msg, f"Search smaller learning rates; {folder / LOGS_FOLDER} holds what others said.")
     winners = tuple(_case(study, reference, best[reference].settings, TUNED) for reference in best)
     final = replace(study, cases=winners, models=tuple(model for case in winners for model in case.models))
-    comparison = pipeline.run(replace(final, baseline=None), folder, workers=workers, report=report, protocol=protocol)
+    comparison = pipeline.run(replace(final, baseline=None), folder, manner=manner, report=report, protocol=protocol)
     return Tuning(tuple(done), comparison)
 
 

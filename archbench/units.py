@@ -90,7 +90,7 @@ def shape_of(value: str | Sequence[int]) -> tuple[int, int, int]:
     """
     if isinstance(value, str):
         return parse_shape(value)
-    sides = tuple(value)
+    sides = tuple(value) if hasattr(value, "__iter__") else (value,)
     if len(sides) == 3 and all(isinstance(side, int) and 1 <= side <= 4096 for side in sides):
         return sides[0], sides[1], sides[2]
     msg = f"{sides} is not an input shape"

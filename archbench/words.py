@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archbench.markup import markdown, markdown_table
 from archbench.reference import shown
 from archbench.schema import Budget
 from archbench.tables import DEVICES, MODES, timed_against
@@ -128,11 +129,11 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
     warnings = dict.fromkeys(warning for record in records for warning in record.cell.warnings)
     baseline = next(iter(table.loc[table["is_baseline"], "model"]), "the baseline")
     lines = [
-        f"# Time overhead against {baseline}",
+        f"# Time overhead against {markdown(baseline)}",
         "",
-        overhead_words(table).to_markdown(index=False, disable_numparse=True),
+        markdown_table(overhead_words(table)),
         "",
-        f"Data set {either(cell.dataset for cell in cells)}; {number(seeds, 'seed')}, "
+        f"Data set {markdown(either(cell.dataset for cell in cells))}; {number(seeds, 'seed')}, "
         f"{either(number(recipe.epochs, 'epoch') for recipe in recipes)}. "
         f"Steps of {either(str(recipe.batch_size) for recipe in recipes)} samples, "
         f"{either(recipe.precision for recipe in recipes)}, {number(cells[0].threads, 'thread')} "
@@ -141,9 +142,9 @@ def overhead_markdown(table: pd.DataFrame, records: Sequence[Record]) -> str:
         + f"; torch {environment.torch}. Ratios: median over processes of rounds timed side by side [95 % interval]. "
         "Accuracy: mean difference over paired seeds ± half the 95 % t-interval.",
     ]
-    lines += [line for warning in warnings for line in ("", f"**Warning: {warning}.**")]
+    lines += [line for warning in warnings for line in ("", f"**Warning: {markdown(warning)}.**")]
     for note in timing_notes(records, baseline):
-        lines += ["", note]
+        lines += ["", markdown(note)]
     return "\n".join(lines) + "\n"
 
 

@@ -9,11 +9,14 @@ import pytest
 import torch
 from hypothesis import settings
 
+import zoo
 from archbench import api, timing
 from archbench.data import Dataset
+from archbench.execute import work
 from archbench.pipeline import run
 from archbench.schema import Peaks, Timing
 from archbench.study import make_study
+from archbench.sweep import Manner
 from archbench.timing import Protocol, launch
 from archbench.timing.clock import Elapsed
 from archbench.timing.noise import Look
@@ -22,6 +25,7 @@ from archbench.timing.noise import Look
 settings.register_profile("archbench", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("archbench")
 
+zoo.list_models()  # all are registered before a test looks at the registry
 torch.set_num_threads(1)  # several test processes share the cores
 
 QUICK = Protocol(min_rounds=8)
@@ -115,8 +119,17 @@ def small_study(models=("mlp",), budgets=("3k", "10k"), **settings):
     return make_study(list(models), list(budgets), **{"epochs": 2, "seeds": 2, **settings})
 
 
+@pytest.fixture
+def trained(monkeypatch):
+    """Return the cells that are trained in this process, as they are."""
+    cells = []
+    original = work.train_job
+    monkeypatch.setattr(work, "train_job", lambda job, *rest: (cells.append(job.cell), original(job, *rest))[1])
+    return cells
+
+
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory):
     """Return the comparison of two families at two budgets with two seeds on digits, and where it is stored."""
     folder = tmp_path_factory.mktemp("filled")
-    return run(small_study(["mlp", "mobilenet"], ["5k", "20k"], epochs=1), folder, workers=0, protocol=QUICK)
+    return run(small_study(["mlp", "mobilenet"], ["5k", "20k"], epochs=1), folder, manner=Manner(0), protocol=QUICK)

@@ -15,17 +15,20 @@ from conftest import QUICK
 from matplotlib.figure import Figure
 from test_tables import BASE, SLOW, record
 
-from archbench import figures, instruments, pipeline, words
+from archbench import figures, instruments, words
 from archbench.budget import build_model
 from archbench.data import load_dataset
 from archbench.data.transforms import preparer
 from archbench.errors import DataError, InputError
 from archbench.execute import WEIGHTS_FOLDER, weights_file
 from archbench.frame import epochs_frame, runs_frame
-from archbench.pipeline import load, run
+from archbench.loading import load
+from archbench.pipeline import run
 from archbench.plan import make_plan, planned
 from archbench.store import FILE_NAME, Store
+from archbench.store.rows import update
 from archbench.study import make_study
+from archbench.sweep import Manner
 from archbench.tables import overhead, summary
 from archbench.timing import steps
 from archbench.timing.estimate import step_ratio
@@ -39,20 +42,11 @@ def small(models=("mlp@3k",), **settings):
 
 
 def quick(study, folder, **settings):
-    return run(study, folder, **{"workers": 0, "protocol": QUICK, **settings})
+    return run(study, folder, **{"manner": Manner(0), "protocol": QUICK, **settings})
 
 
 def cells_of(comparison):
     return {(r.cell.model, r.cell.case): r.cell for r in comparison.records}
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """Return the cells that are trained, as they are."""
-    cells = []
-    original = pipeline.run_here
-    monkeypatch.setattr(pipeline, "run_here", lambda todo, *rest: (cells.extend(todo), original(todo, *rest)))
-    return cells
 
 
 @pytest.fixture
@@ -100,7 +94,7 @@ def test_each_case_runs_on_its_own_data_with_its_own_recipe(grid):
 
 
 def test_workers_come_to_the_same_as_this_process(grid, tmp_path):
-    there = quick(grid.study, tmp_path, workers=2)
+    there = quick(grid.study, tmp_path, manner=Manner(2))
     mine, theirs = ({r.cell.key: r.training.weights_sha256 for r in done.records} for done in (grid, there))
     assert mine == theirs
     assert [r.cell.case for r in there.records] == [r.cell.case for r in grid.records]
@@ -153,10 +147,13 @@ def test_runs_whose_keys_were_made_otherwise_are_shown_all_the_same(tmp_path):
     comparison = quick(small(), tmp_path)
     (done,) = comparison.records
     with sqlite3.connect(tmp_path / FILE_NAME) as store:  # as an older archbench may have named them
-        store.execute("UPDATE runs SET key = 'other'")
-        store.execute("UPDATE studies SET keys = replace(keys, ?, 'other')", (done.cell.key,))
+        (study,) = store.execute("SELECT id, created_at, keys, study FROM studies")
+        update(store, "specs", 1, key="other")
+        update(store, "studies", study[0], keys=study[2].replace(done.cell.key, "other"))
     store.close()
-    assert load(tmp_path).records == comparison.records
+    again = load(tmp_path)
+    assert again.records == comparison.records
+    assert again.frame()["key"].tolist() == ["other"]
 
 
 def test_a_plan_names_the_cases(tmp_path):
@@ -198,7 +195,7 @@ def test_weights_are_kept_and_are_those_that_were_tested(tmp_path):
         assert (found == data.labels["test"]).double().mean() == pytest.approx(done.training.test.top1)
     files = comparison.write_figures()
     drawn = {file.name for file in files if file.parent == folder}
-    assert drawn == {"mlp_1k_lr=0.01.png", "mlp_1k_lr=0.1.png", "linear_lr=0.01.png", "linear_lr=0.1.png"}
+    assert drawn == {"mlp@1k_lr=0.01.png", "mlp@1k_lr=0.1.png", "linear_lr=0.01.png", "linear_lr=0.1.png"}
     assert not (quick(small(), tmp_path / "without").folder / WEIGHTS_FOLDER).exists()
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import select
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,7 +54,7 @@ def invoke(monkeypatch, capsys, *words):
 
 def test_compare_writes_its_files_and_says_so(small):
     folder, done = small
-    assert {file.name for file in folder.iterdir()} == FILES | {"results.sqlite", "workers.log"}
+    assert {file.name for file in folder.iterdir()} == FILES | {"results.sqlite"}
     for name in FILES:
         assert (folder / name).stat().st_size > 100
         assert str(folder / name) in done.stdout
@@ -120,7 +118,7 @@ def test_a_folder_that_cannot_be_drawn_does_not_stop_the_others(small, monkeypat
     from archbench.store import Store
 
     with Store(tmp_path / "results" / "empty", create=True) as store:
-        store.add_study(Study(("mlp",)), [("nothing", "")])
+        store.add_study(Study(("mlp",)), [])
     code, out, err = invoke(monkeypatch, capsys, "plot", "results/empty")
     assert (code, out) == (0, "")
     assert "no run of results/empty is finished" in err
@@ -307,85 +305,6 @@ def test_a_closed_pipe_is_quiet(tmp_path):
     command = f"{sys.executable} -m archbench list --json | head -c 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert "Traceback" not in done.stderr
-
-
-LONG = ("compare", "mlp", "cnn", "--budgets", "3k,30k", "--epochs", "60", "--seeds", "3", *BRIEFLY)
-
-
-def start(folder):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
-    try:
-        return subprocess.Popen(
-            [sys.executable, "-m", "archbench", *LONG, "--out", str(folder)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def first_result(process):
-    for line in process.stderr:
-        if line.startswith("training") and "test accuracy" in line:
-            return
-    pytest.fail(f"no run was finished: exit {process.wait()}")
-
-
-def workers_of(folder):
-    """Return the processes that were started to work for a folder; they hold its log open."""
-    log = str((folder / "workers.log").resolve())
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/fd/2"):
-        try:
-            if str(entry.readlink()) == log:
-                found.append(int(entry.parts[2]))
-        except OSError:
-            continue
-    return found
-
-
-def ended(process_descriptor):
-    """Return whether a process has ended, waiting for the kernel to say so, a minute at most."""
-    return bool(select.select([process_descriptor], [], [], 60)[0])
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc to see which processes are left")
-@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_stopping_loses_nothing_that_was_finished(tmp_path, signal_, code):
-    folder = tmp_path / "stopped"
-    process = start(folder)
-    first_result(process)
-    workers = [os.pidfd_open(pid) for pid in workers_of(folder)]
-    assert workers
-    process.send_signal(signal_)
-    out, err = process.communicate()
-    assert process.returncode == code
-    if signal_ == signal.SIGINT:
-        assert "runs are finished and kept in" in err
-        assert f"archbench {' '.join(LONG)} --out {folder}" in err
-        assert "Traceback" not in err + out
-    for worker in workers:
-        assert ended(worker)
-        os.close(worker)
-    from archbench.pipeline import done_keys
-
-    kept = done_keys(folder)
-    assert kept
-    plan = archbench(
-        "compare",
-        "mlp",
-        "cnn",
-        "--budgets",
-        "3k,30k",
-        "--epochs",
-        60,
-        "--seeds",
-        3,
-        "--out",
-        folder,
-        "--dry-run",
-        "--json",
-    )
-    assert json.loads(plan.stdout)["done"] == len(kept) < 12
 
 
 def test_heads_are_compared_on_a_trunk(monkeypatch, capsys, tmp_path):

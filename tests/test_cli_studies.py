@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from archbench import cli
 from archbench.comparison import Comparison
-from archbench.pipeline import done_keys
+from archbench.loading import done_keys
 from archbench.study_file import shipped
 from zoo import registry
 
@@ -53,7 +53,7 @@ def test_a_file_is_run_and_held_against_what_was_published(monkeypatch, capsys, 
     assert code == 0, err
     folder = Path("results/mine")
     written = FILES | {"published.csv", "published.md", "claims.csv"}
-    assert {file.name for file in folder.iterdir()} == written | {"results.sqlite", "workers.log"}
+    assert {file.name for file in folder.iterdir()} == written | {"results.sqlite"}
     assert all(str(folder / name) in out for name in written)
     verdicts = {(row["model"], row["metric"]): row["verdict"] for row in rows_of(folder / "published.csv")}
     assert (verdicts["linear", "params"], verdicts["mlp", "params"]) == ("agrees", "differs")
@@ -203,7 +203,7 @@ def test_a_search_shows_what_won_and_runs_once(monkeypatch, capsys):
     assert code == 0, err
     folder = Path("results/tune-digits")
     assert {file.name for file in folder.iterdir()} == FILES | {
-        "tuning.csv", "tuning.png", "results.sqlite", "workers.log"
+        "tuning.csv", "tuning.png", "results.sqlite"
     }  # fmt: skip
     trials = rows_of(folder / "tuning.csv")
     assert [row["trial"] for row in trials] == ["1", "2"]

@@ -10,10 +10,11 @@ import torch
 from conftest import QUICK
 
 import archbench
-from archbench import pipeline, pretraining
+from archbench import pretraining
 from archbench.described import run_described
 from archbench.errors import DataError, InputError
 from archbench.study_file import read_study, study_of
+from archbench.sweep import Manner
 from zoo import registry
 
 STUDY = """
@@ -84,16 +85,7 @@ def described(text, folder, scale="full", **settings):
     Path("study.toml").write_text(text)
     file = read_study(Path("study.toml"))
     study = study_of(file, scale, name="study", device="cpu")
-    return run_described(file, study, folder, **{"workers": 0, "protocol": QUICK, **settings})
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """Return the cells that are trained, as they are."""
-    cells = []
-    original = pipeline.run_here
-    monkeypatch.setattr(pipeline, "run_here", lambda todo, *rest: (cells.extend(todo), original(todo, *rest)))
-    return cells
+    return run_described(file, study, folder, **{"manner": Manner(0), "protocol": QUICK, **settings})
 
 
 def test_a_file_is_run_and_held_against_what_was_published(tmp_path, trained):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
 
 import pytest
@@ -13,9 +15,12 @@ import zoo
 from archbench import instruments, pipeline
 from archbench.data import load_dataset
 from archbench.errors import DataError, InputError, Interrupted, StoreError
-from archbench.pipeline import done_keys, load, run, stored_folders
+from archbench.execute import LOGS_FOLDER, Job, Setup, work
+from archbench.loading import done_keys, load, stored_folders
+from archbench.pipeline import run
 from archbench.plan import make_plan, planned
 from archbench.store import Store
+from archbench.sweep import Manner
 from zoo import registry
 
 OWN_MODELS = """
@@ -74,17 +79,21 @@ def own_models(tmp_path, monkeypatch):
     sys.modules.pop("own_models", None)
 
 
-@pytest.fixture
-def trained(monkeypatch):
-    """Return the cells that are trained, as they are."""
-    cells = []
-    original = pipeline.run_here
-    monkeypatch.setattr(pipeline, "run_here", lambda todo, *rest: (cells.extend(todo), original(todo, *rest)))
-    return cells
+def outcome_on(dataset, folder):
+    """Return what becomes of a small net on these data."""
+    cell = make_plan(small_study(["mlp"], ["3k"], seeds=1)).cells[0]
+    setup = Setup([], (), None, str(folder), str(folder / "checkpoints"))
+    return work.train_job(Job("train", cell), dataset, setup, work.Hooks(lambda message: None), io.StringIO())
+
+
+def log_of(folder, cell):
+    """Return what a run printed."""
+    log = Job("train", cell).log(folder / LOGS_FOLDER)
+    return log.read_text() if log.exists() else ""
 
 
 def quick(study, folder, **settings):
-    return run(study, folder, workers=0, protocol=QUICK, **settings)
+    return run(study, folder, manner=Manner(0), protocol=QUICK, **settings)
 
 
 def test_a_run_fills_every_room_of_the_line(filled):
@@ -110,7 +119,7 @@ def test_the_same_study_runs_nothing_and_a_new_seed_only_itself(tmp_path, traine
     trained.clear()
     with monkeypatch.context() as patch:
         patch.setattr(instruments, "time_models", None)
-        patch.setattr(instruments, "measure_cost", None)
+        patch.setattr(work, "measure_cost", None)
         again = quick(small_study(), tmp_path)
         assert trained == []
         assert again.records == first.records
@@ -142,7 +151,7 @@ def test_workers_and_this_process_come_to_the_same_weights(tmp_path):
     study = small_study(["mlp", "mobilenet"], ["5k"])
     here = quick(study, tmp_path / "here")
     told = []
-    there = run(study, tmp_path / "there", workers=2, protocol=QUICK, report=told.append)
+    there = run(study, tmp_path / "there", manner=Manner(2), protocol=QUICK, report=told.append)
     hashes = [[r.training.weights_sha256 for r in comparison.records] for comparison in (here, there)]
     assert hashes[0] == hashes[1]
     assert len(set(hashes[0])) == 4
@@ -154,7 +163,7 @@ def test_workers_and_this_process_come_to_the_same_weights(tmp_path):
 def test_each_failure_is_a_row_with_its_reason_and_the_others_finish(tmp_path, own_models):
     models = ["mlp", "own_good", "own_unbuilt", "own_unrun", "own_killed", "own_leaving", "own_models:gone"]
     study = small_study(models, ["3k"], seeds=1, plugins=own_models)
-    comparison = run(study, tmp_path, workers=2, protocol=QUICK)
+    comparison = run(study, tmp_path, manner=Manner(2), protocol=QUICK)
     by_model = {record.cell.model: record for record in comparison.records}
     assert {name: record.status for name, record in by_model.items()} == {
         "mlp": "done", "own_good": "done", "own_unbuilt": "failed", "own_unrun": "failed", "own_killed": "failed",
@@ -162,12 +171,14 @@ def test_each_failure_is_a_row_with_its_reason_and_the_others_finish(tmp_path, o
     }  # fmt: skip
     assert by_model["own_unbuilt"].error == "own_unbuilt cannot be built at 1x8x8: ValueError: no such layer"
     assert by_model["own_unrun"].error == "ValueError: no forward"
-    assert by_model["own_killed"].error.startswith("its worker process was killed by signal 9")
+    assert by_model["own_killed"].error == "its process was killed by signal 9 (SIGKILL)"
     assert "has no attribute 'gone'" in by_model["own_models:gone"].error
     assert not comparison.complete
-    log = (tmp_path / "workers.log").read_text()
-    assert "Traceback" in log
-    assert "a model that talks" in log
+    logs = {model: log_of(tmp_path, record.cell) for model, record in by_model.items()}
+    assert all("Traceback" in logs[model] for model in ("own_unbuilt", "own_unrun", "own_leaving", "own_models:gone"))
+    assert "no such layer" in logs["own_unbuilt"]
+    assert "a model that talks" in logs["own_good"]
+    assert logs["mlp"] == ""  # a log of nothing is not kept
     frame = comparison.frame()
     assert list(frame["model"]) == models
     assert frame.set_index("model").loc["own_unrun", "error"] == "ValueError: no forward"
@@ -192,7 +203,7 @@ def test_models_of_the_running_script_are_trained_in_this_process(tmp_path, monk
 
     scripted.__module__ = "__main__"
     zoo.register_model(scripted)
-    monkeypatch.setattr(pipeline, "run_in_workers", None)
+    monkeypatch.setattr(pipeline, "Isolated", None)
     assert run(small_study(["scripted"], ["3k"], seeds=1), tmp_path, protocol=QUICK).complete
 
 
@@ -206,31 +217,33 @@ def test_data_of_the_running_script_is_trained_on_in_this_process(tmp_path, monk
 
     scripted.__module__ = "__main__"
     data.register_dataset("scripted", summary="made here")(scripted)
-    monkeypatch.setattr(pipeline, "run_in_workers", None)
+    monkeypatch.setattr(pipeline, "Isolated", None)
     study = small_study(["mlp"], ["3k"], seeds=1, dataset="scripted")
     assert run(study, tmp_path, protocol=QUICK).complete
 
 
 def test_a_failure_in_this_process_leaves_its_traceback_in_the_log(tmp_path, own_models, capsys):
-    quick(small_study(["own_unrun"], ["3k"], seeds=1, plugins=own_models), tmp_path)
-    assert "Traceback" in (tmp_path / "workers.log").read_text()
+    (record,) = quick(small_study(["own_unrun"], ["3k"], seeds=1, plugins=own_models), tmp_path).records
+    assert "Traceback" in log_of(tmp_path, record.cell)
     assert "Traceback" not in capsys.readouterr().err
 
 
 def test_an_interrupt_keeps_what_is_finished(tmp_path, monkeypatch):
-    original = pipeline.run_here
+    original = work.train_job
+    trained = []
 
-    def interrupted(cells, *rest):
-        original(cells[:1], *rest)
-        if cells:
-            raise KeyboardInterrupt
+    def interrupted(job, *rest):
+        if trained:
+            signal.raise_signal(signal.SIGINT)
+        trained.append(job)
+        return original(job, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, "run_here", interrupted)
+        patch.setattr(work, "train_job", interrupted)
         with pytest.raises(Interrupted, match="1 of 4 runs are finished and kept") as caught:
             quick(small_study(), tmp_path)
     assert caught.value.exit_code == 130
-    assert len(load(tmp_path).records) == 1
+    assert [record.status for record in load(tmp_path).records] == ["interrupted", "done"]  # the dearest first
     assert len(quick(small_study(), tmp_path).records) == 4
 
 
@@ -284,11 +297,8 @@ def test_results_are_found_below_a_folder(filled, tmp_path):
 
 
 def test_changed_files_are_not_trained_on(tmp_path, stripes):
-    from archbench.execute import train_cell
-
-    cell = make_plan(small_study(["mlp"], ["3k"], seeds=1)).cells[0]
-    assert "changed while the comparison ran" in train_cell(cell, stripes, lambda epoch: None).error
-    assert train_cell(cell, load_dataset("digits"), lambda epoch: None).status == "done"
+    assert "changed while the comparison ran" in outcome_on(stripes, tmp_path).error
+    assert outcome_on(load_dataset("digits"), tmp_path).status == "done"
 
 
 @pytest.mark.parametrize(
@@ -296,15 +306,12 @@ def test_changed_files_are_not_trained_on(tmp_path, stripes):
     [(MemoryError("no more"), "oom"), (RuntimeError("[enforce fail] can't allocate memory: 9 bytes"), "oom"),
      (torch.OutOfMemoryError("CUDA out of memory"), "oom"), (RuntimeError("shape"), "failed")],
 )  # fmt: skip
-def test_running_out_of_memory_is_told_apart(monkeypatch, error, status):
-    from archbench import execute
-
+def test_running_out_of_memory_is_told_apart(monkeypatch, tmp_path, error, status):
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr(execute, "train", fail)
-    cell = make_plan(small_study(["mlp"], ["3k"], seeds=1)).cells[0]
-    assert execute.train_cell(cell, load_dataset("digits"), lambda epoch: None).status == status
+    monkeypatch.setattr(work, "train", fail)
+    assert outcome_on(load_dataset("digits"), tmp_path).status == status
 
 
 def test_the_store_keeps_the_timings_once(filled):

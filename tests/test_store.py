@@ -1,17 +1,21 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import os
 import sqlite3
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import timing_of as timing
 from test_schema import CELL, RECORD, TRAINING
 
 from archbench.errors import OutputError, StoreError
-from archbench.schema import Metrics, Recipe, Study
-from archbench.store import FILE_NAME, Store
+from archbench.schema import Metrics, Outcome, Recipe, Study
+from archbench.store import FILE_NAME, Begun, Owner, Store, records
+from archbench.store.records import boot_id
 
 DONE = dataclasses.replace(
     RECORD, status="done", error=None, training=dataclasses.replace(TRAINING, test=Metrics(0.1, 0.9, 1))
@@ -26,13 +30,14 @@ def test_what_is_added_is_there_after_reopening(tmp_path):
     with Store(tmp_path / "new" / "deep", create=True) as store:
         store.add(RECORD)
         store.add_timings([timing([1.0, 2.0]), timing([3.0], mode="infer")])
-        store.add_study(Study(("cnn",)), [(CELL.key, "")])
+        store.add_study(Study(("cnn",)), [(CELL, "")])
     with Store(tmp_path / "new" / "deep") as store:
         (record,) = store.records().values()
-        assert (record.status, record.error, record.training, record.cost) == ("diverged", "why", TRAINING, RECORD.cost)
+        assert (record.status, record.error, record.cost) == ("diverged", "why", RECORD.cost)
+        assert record.training == dataclasses.replace(TRAINING, train_seconds=1.5)
         assert [t.samples_us for t in store.timings()] == [(1.0, 2.0), (3.0,)]
         assert store.last_study() == (Study(("cnn",)), [(CELL.key, "")])
-        assert store.damaged == 0
+        assert store.damage == store.verify() == []
 
 
 def test_a_retry_adds_an_attempt_and_done_is_never_changed(tmp_path):
@@ -44,8 +49,12 @@ def test_a_retry_adds_an_attempt_and_done_is_never_changed(tmp_path):
         store.add(dataclasses.replace(RECORD, status="failed", finished_at="latest"))
         (record,) = store.records().values()
         assert (record.status, record.finished_at) == ("done", DONE.finished_at)
-    attempts = sqlite3.connect(tmp_path / FILE_NAME).execute("SELECT status FROM runs ORDER BY attempt").fetchall()
-    assert attempts == [("failed",), ("done",), ("failed",)]
+        assert [attempt.state for attempt in store.attempts()] == ["failed", "done", "failed"]
+    db = sqlite3.connect(tmp_path / FILE_NAME)
+    for statement in ("UPDATE attempts SET error = 'x' WHERE status = 'done'", "DELETE FROM attempts"):
+        with pytest.raises(sqlite3.IntegrityError, match="is never"):
+            db.execute(statement)
+    db.close()
 
 
 def test_records_come_in_the_order_of_the_keys(tmp_path):
@@ -65,29 +74,172 @@ def test_the_last_study_is_not_repeated(tmp_path):
     assert sqlite3.connect(tmp_path / FILE_NAME).execute("SELECT count(*) FROM studies").fetchone() == (3,)
 
 
-@pytest.mark.parametrize("damage", ["'{}'", "substr(record, 1, 100)", "replace(record, 'cnn', 'cmn')"])
-def test_a_damaged_row_is_left_out_and_counted(tmp_path, damage):
+def damage(folder, statement):
+    """Change a store behind its back, as a failing disk may."""
+    with sqlite3.connect(folder / FILE_NAME) as db:
+        for name in ("attempts_done", "attempts_kept"):
+            db.execute(f"DROP TRIGGER {name}")
+        db.execute(statement)
+    db.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE attempts SET training = '{}' WHERE id = 1", "attempts 1: its content does not fit its hash"),
+        ("UPDATE attempts SET seconds = 7 WHERE id = 1", "attempts 1: its content does not fit its hash"),
+        ("UPDATE specs SET seed = 5 WHERE id = 1", "specs 1: its content does not fit its hash"),
+    ],
+)
+def test_a_damaged_row_is_left_out_and_named(tmp_path, statement, named):
     with Store(tmp_path, create=True) as store:
         store.add(with_seed(DONE, 0))
         store.add(with_seed(DONE, 1))
-    with sqlite3.connect(tmp_path / FILE_NAME) as db:
-        db.execute(f"UPDATE runs SET record = {damage} WHERE attempt = 1")
-    db.close()
+    damage(tmp_path, statement)
     with Store(tmp_path) as store:
         assert [record.cell.recipe.seed for record in store.records().values()] == [1]
-        assert store.damaged == 1
+        assert named in store.damage
+        assert named in store.verify()
 
 
 def test_a_damaged_run_can_be_done_again(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.add(DONE)
-    with sqlite3.connect(tmp_path / FILE_NAME) as db:
-        db.execute("UPDATE runs SET sha256 = 'x'")
-    db.close()
+    damage(tmp_path, "UPDATE attempts SET sha256 = 'x'")
     with Store(tmp_path, create=True) as store:
         store.add(dataclasses.replace(DONE, finished_at="again"))
         (record,) = store.records().values()
         assert record.finished_at == "again"
+        assert [attempt.state for attempt in store.attempts()] == ["done"]
+
+
+def test_what_a_run_was_is_set_right_where_it_is_damaged(tmp_path):
+    with Store(tmp_path, create=True) as store:
+        store.add(DONE)
+    damage(tmp_path, "UPDATE specs SET seed = 5")
+    with Store(tmp_path, create=True) as store:
+        assert store.records() == {}
+        store.add_study(Study(("cnn",)), [(CELL, "")])
+    with Store(tmp_path) as store:
+        assert list(store.records()) == [CELL.key]
+        assert store.verify() == []
+
+
+def test_an_environment_that_cannot_be_read_costs_no_result(tmp_path):
+    with Store(tmp_path, create=True) as store:
+        store.add(DONE)
+    damage(tmp_path, "UPDATE parts SET sha256 = 'x' WHERE content LIKE '%\"python\"%'")
+    with Store(tmp_path) as store:
+        (record,) = store.records().values()
+        assert record.environment.cpu == "unknown"
+        assert record.training.test == DONE.training.test
+        assert len(store.verify()) == 1
+
+
+def test_a_row_that_is_gone_is_missed(tmp_path):
+    with Store(tmp_path, create=True) as store:
+        for seed in range(3):
+            store.add(with_seed(DONE, seed))
+    damage(tmp_path, "DELETE FROM attempts WHERE id = 3")
+    with Store(tmp_path) as store:
+        assert len(store.records()) == 2
+        assert store.verify() == ["epochs: refers to a row of attempts that is not there", "attempts 3: is missing"]
+
+
+def test_an_epoch_that_is_gone_is_missed(tmp_path):
+    with Store(tmp_path, create=True) as store:
+        store.add(DONE)
+    damage(tmp_path, "DELETE FROM epochs")
+    with Store(tmp_path) as store:
+        assert store.verify() == ["attempts 1: has 0 of 1 epochs"]
+
+
+def begin(store, owner, seed=0):
+    cell = with_seed(RECORD, seed).cell
+    return store.begin(Begun(cell, RECORD.environment, RECORD.cost), owner.token)
+
+
+def test_a_run_is_begun_by_one_and_finished_by_it(tmp_path):
+    with Store(tmp_path, create=True) as store, Owner(tmp_path) as one, Owner(tmp_path) as other:
+        attempt = begin(store, one)
+        assert begin(store, other) is None
+        assert store.records() == {}
+        assert [a.state for a in store.attempts()] == ["running"]
+        epoch = TRAINING.epochs[0]
+        store.add_epoch(attempt, epoch, "c" * 64)
+        store.finish(attempt, Outcome("done", TRAINING), 2.5)
+        assert begin(store, other) is None
+        (record,) = store.records().values()
+        assert record.training.epochs == TRAINING.epochs
+        (told,) = store.attempts()
+        assert (told.state, told.seconds, told.epochs, told.pid) == ("done", 2.5, 1, os.getpid())
+        assert told.boot_id == boot_id()
+        assert store.verify() == []
+
+
+def test_what_a_dead_process_left_running_is_interrupted_whatever_the_clock_says(tmp_path, monkeypatch):
+    with Store(tmp_path, create=True) as store:
+        with Owner(tmp_path) as dead:
+            begin(store, dead)
+            assert store.recover() == []
+            assert [a.state for a in store.attempts()] == ["running"]
+        assert [(a.state, a.error) for a in store.attempts()] == [("interrupted", "its process died")]
+        monkeypatch.setattr(records, "now", lambda: "1999-01-01T00:00:00+00:00")  # a clock that went back
+        with Owner(tmp_path) as owner:
+            assert begin(store, owner) == 2
+        assert [a.state for a in store.attempts()] == ["interrupted", "interrupted"]
+        assert store.recover() == [with_seed(RECORD, 0).cell.key]
+        assert store.verify() == []
+
+
+def test_an_owner_leaves_nothing_behind(tmp_path):
+    with Owner(tmp_path):
+        assert (tmp_path / ".running").is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_without_locks_is_said(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(OutputError, match="cannot be locked: No locks available"):
+        Owner(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs"])
+def test_a_network_file_system_is_refused_before_anything_is_written(tmp_path, monkeypatch, kind):
+    import psutil
+
+    mounts = [SimpleNamespace(mountpoint="/", fstype="ext4"), SimpleNamespace(mountpoint=str(tmp_path), fstype=kind)]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
+    with pytest.raises(OutputError, match=f"network file system \\({kind}\\)") as caught:
+        Store(tmp_path / "out", create=True)
+    assert caught.value.exit_code == 6
+    assert not (tmp_path / "out" / FILE_NAME).exists()
+
+
+def test_epochs_are_read_where_they_are_asked_for(tmp_path):
+    epochs = tuple(dataclasses.replace(TRAINING.epochs[0], epoch=number) for number in (1, 2, 3))
+    with Store(tmp_path, create=True) as store:
+        store.add(dataclasses.replace(DONE, training=dataclasses.replace(DONE.training, epochs=epochs)))
+        assert store.records()[CELL.key].training.epochs == epochs
+        light = store.records(curves=False)[CELL.key].training
+        assert light.epochs == epochs[-1:]
+        assert light.train_seconds == 4.5
+
+
+def test_a_snapshot_is_of_one_moment(tmp_path):
+    with Store(tmp_path, create=True) as writer, Store(tmp_path) as reader:
+        writer.add(with_seed(DONE, 0))
+        with reader.snapshot():
+            assert len(reader.records()) == 1
+            busy = sqlite3.connect(tmp_path / FILE_NAME, timeout=0)
+            busy.execute("BEGIN IMMEDIATE")  # a writer may begin, and waits to commit
+            busy.close()
+            assert len(reader.records()) == 1
+        writer.add(with_seed(DONE, 1))
+        assert len(reader.records()) == 2
 
 
 def test_the_file_is_a_sound_database_with_its_own_mark(tmp_path):
@@ -179,5 +331,5 @@ def test_two_writers_lose_nothing(tmp_path):
     with Store(tmp_path) as store:
         assert len(store.records()) == 60
     db = sqlite3.connect(tmp_path / FILE_NAME)
-    assert db.execute("SELECT count(*) FROM runs").fetchone() == (60,)
+    assert db.execute("SELECT count(*) FROM attempts").fetchone() == (60,)
     db.close()

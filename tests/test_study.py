@@ -216,7 +216,7 @@ def test_errors_have_one_root_and_their_exit_codes():
     children = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, ArchbenchError)]
     assert {c.__name__: c.exit_code for c in children} == {
         "ArchbenchError": 1, "InputError": 2, "ModelError": 3, "StoreError": 4, "DataError": 5, "OutputError": 6,
-        "Interrupted": 130,
+        "Interrupted": 130, "Terminated": 143,
     }  # fmt: skip
     assert errors.reason(ValueError("a\nb")) == "ValueError: a"
     assert errors.reason(ValueError()) == "ValueError"

@@ -22,12 +22,13 @@ from archbench import pipeline
 from archbench.comparison import Comparison
 from archbench.data import load_dataset
 from archbench.errors import InputError, ModelError
-from archbench.execute import WEIGHTS_FOLDER, weights_file
+from archbench.execute import LOGS_FOLDER, WEIGHTS_FOLDER, Here, weights_file
 from archbench.schema import Study
 from archbench.search_figure import best_so_far, search_figure
 from archbench.search_space import Range, check_names, default_space, parse_search, parse_space, space_words, suggest
 from archbench.store import Store
 from archbench.study import make_study
+from archbench.sweep import Manner
 from archbench.tuning import Trial, Tuning, tune
 from zoo import registry
 
@@ -39,7 +40,7 @@ def small(models=("mlp@3k", "linear"), **settings):
 
 
 def search(study, folder, trials=5, space=SPACE, **settings):
-    return tune(study, folder, trials, space, **{"workers": 0, "protocol": QUICK, **settings})
+    return tune(study, folder, trials, space, **{"manner": Manner(0), "protocol": QUICK, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -47,15 +48,6 @@ def tuned(tmp_path_factory):
     """Return a search over two models of five trials each, and where it is stored."""
     folder = tmp_path_factory.mktemp("tuned")
     return search(small(), folder), folder
-
-
-@pytest.fixture
-def trained(monkeypatch):
-    """Return the cells that are trained, as they are."""
-    cells = []
-    original = pipeline.run_here
-    monkeypatch.setattr(pipeline, "run_here", lambda todo, *rest: (cells.extend(todo), original(todo, *rest)))
-    return cells
 
 
 # --- what is done
@@ -110,14 +102,24 @@ def test_the_number_of_workers_and_who_is_done_first_change_nothing(tuned, tmp_p
     tuning, _ = tuned
     asked = []
 
-    def run_in_workers(cells, study, workers, log, *rest):
-        asked.append(workers)
-        pipeline.run_here(cells[::-1], lambda cell: load_dataset(cell.dataset, view=cell.view), log, *rest)
+    class Several(Here):
+        """As many processes would: all are begun, and the last is done first."""
 
-    monkeypatch.setattr(pipeline, "run_in_workers", run_in_workers)
-    there = search(small(["mlp@3k"]), tmp_path, workers=3)
+        def run(self, work):
+            asked.append(work.workers)
+            jobs = []
+            while (job := work.next_job()) is not None:
+                jobs.append(job)
+            for job in jobs[::-1]:
+                self._do(job, work)
+
+    monkeypatch.setattr(
+        pipeline, "Isolated", lambda setup: Several(setup, lambda c: load_dataset(c.dataset, view=c.view))
+    )
+    monkeypatch.setattr(pipeline, "_workers", lambda plan, manner, runner: manner.workers)
+    there = search(small(["mlp@3k"]), tmp_path, manner=Manner(3))
     assert there.trials == tuning.trials[:5]
-    assert asked == [3, 3, 3]  # four trials, one more, and what won
+    assert set(asked) == {3}
 
 
 def test_the_test_split_is_never_looked_at(tmp_path):
@@ -167,7 +169,7 @@ def test_trials_that_diverge_are_survived(tmp_path):
     assert {column: tuning.frame()[column].isna().sum() for column in ("trial", "status")} == {"trial": 0, "status": 0}
     with pytest.raises(ModelError, match="none of 2 trials came to an end, 2 of them diverged") as caught:
         search(study, tmp_path / "lost", trials=2, space={"lr": (1e30,)})
-    assert "workers.log" in caught.value.remedy
+    assert LOGS_FOLDER in caught.value.remedy
 
 
 class Broken(nn.Module):
@@ -192,7 +194,7 @@ def broken(monkeypatch):
 def test_a_model_that_fails_ends_the_search_with_its_log(tmp_path, broken):
     with pytest.raises(ModelError, match="none of 2 trials came to an end, 0 of them diverged"):
         search(small([broken], seeds=1), tmp_path, trials=2)
-    assert "no forward" in (tmp_path / "workers.log").read_text()
+    assert any("no forward" in log.read_text() for log in (tmp_path / LOGS_FOLDER).iterdir())
 
 
 def test_sizes_and_options_of_a_model_can_be_searched(tmp_path):

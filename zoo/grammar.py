@@ -96,7 +96,7 @@ def _is_bare(text: str) -> bool:
     """Whether text without quotes is read back as the same text."""
     try:
         return bool(_value(ast.parse(text, mode="eval").body) == text)
-    except (OptionError, SyntaxError, Warning, ValueError):
+    except (OptionError, SyntaxError, Warning, ValueError, MemoryError, RecursionError):
         return False
 
 

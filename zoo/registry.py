@@ -7,6 +7,7 @@ import fnmatch
 import importlib
 import importlib.metadata
 import inspect
+import unicodedata
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, overload
 from unittest import mock
@@ -79,6 +80,7 @@ def register_model(name: str | Build | None = None, /, **known: Any) -> Build | 
 
     Raises:
         DuplicateModelError: the name is taken by another builder.
+        ValueError: it cannot be written where models are named.
     """
     if callable(name):
         return register_model()(name)
@@ -107,6 +109,10 @@ def _by_width(width: float) -> dict[str, int]:
 
 
 def _add(spec: ModelSpec) -> None:
+    unwritable = any(unicodedata.category(letter) in {"Cc", "Cs"} for letter in spec.name)  # controls, surrogates
+    if not spec.name or spec.name != spec.name.strip() or "[" in spec.name or unwritable:
+        msg = f"no model can be named {spec.name!r}: a name has no spaces around it, no [ and no control characters"
+        raise ValueError(msg)
     present = _SPECS.get(spec.name)
     # A module that is imported again (a reload, a notebook cell run twice) replaces its own model, nobody else's.
     if present is not None and _origin(present) != _origin(spec):

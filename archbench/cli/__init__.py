@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from archbench.cli import compare, cost, datasets, models, results, studies, time, tune
+from archbench.cli import compare, cost, datasets, models, results, streams, studies, time, tune
 from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
 from archbench.errors import ArchbenchError, Interrupted, reason
@@ -28,6 +28,13 @@ app.command("cost")(results_only(cost.cost))
 app.command("time")(results_only(time.time))
 app.command("plot")(results_only(results.plot))
 app.command("export")(results_only(results.export))
+app.command("resume")(results_only(results.resume))
+results.app.command("list")(results_only(results.list_))
+results.app.command("show")(results_only(results.show))
+results.app.command("export")(results_only(results.export))
+results.app.command("verify")(results_only(results.verify))
+results.app.command("gc")(results_only(results.gc))
+app.add_typer(results.app, name="results")
 app.add_typer(datasets.app, name="datasets")
 app.command("run")(results_only(studies.run))
 app.command("reproduce")(results_only(studies.reproduce))
@@ -54,6 +61,7 @@ def _root(
 
 def main() -> None:
     """Run the command line; the entry point of the `archbench` script."""
+    streams.last()
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
@@ -64,9 +72,6 @@ def main() -> None:
         if isinstance(error, Interrupted):
             err.print(shlex.join(["archbench", *sys.argv[1:]]))
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read us has gone; nothing is left to say
-        sys.exit(0)
     except Exception as error:
         # What the parser refuses; its class is another from one release of typer to the next.
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):

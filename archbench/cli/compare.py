@@ -16,8 +16,15 @@ if TYPE_CHECKING:
 
     from archbench.comparison import Comparison
     from archbench.schema import Study
+    from archbench.sweep import Manner
     from archbench.timing import Protocol
     from archbench.tuning import Tuning
+
+
+DAMAGED = (
+    "warning: {count} damaged rows in {folder} were left out; the others are intact. "
+    "`archbench results verify` names them."
+)
 
 
 @sharing(*TRAINING)
@@ -28,7 +35,6 @@ def compare(
     heads: o.Heads = None,
     baseline: o.Baseline = None,
     imports: o.Imports = None,
-    workers: o.Workers = None,
     seeds: o.Seeds = "3",
     dry_run: o.DryRun = False,
     *,
@@ -37,6 +43,7 @@ def compare(
     as_json: bool,
     quiet: bool,
     protocol: Any,
+    manner: Any,
     **settings: Any,
 ) -> None:
     """Compare models at equal parameters: size, count, time, train, draw.
@@ -52,7 +59,7 @@ def compare(
         models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, seeds=seeds,
         plugins=o.import_plugins(imports), **settings,
     )  # fmt: skip
-    finish(study, folder, workers, protocol, as_json=as_json, quiet=quiet, dry_run=dry_run)
+    finish(study, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
 @sharing(*TRAINING)
@@ -67,6 +74,7 @@ def train(
     as_json: bool,
     quiet: bool,
     protocol: Any,
+    manner: Any,
     **settings: Any,
 ) -> None:
     """Train one model once and show its epochs; the result is kept in results/train-<data set>."""
@@ -86,7 +94,7 @@ def train(
     if study.cases:
         msg = "one model is trained once, on one pre-processing"
         raise InputError(msg, "Join steps by +; `archbench compare` compares several.")
-    comparison, files = run_study(study, folder, None, protocol, quiet=quiet)
+    comparison, files = run_study(study, folder, manner, protocol, quiet=quiet)
     if as_json:
         print_json({**json_rows(comparison.frame())[0], "curve": json_rows(comparison.epochs())})
     else:
@@ -100,7 +108,7 @@ def train(
 def finish(
     study: Study,
     folder: Path,
-    workers: int | None,
+    manner: Manner,
     protocol: Protocol,
     *,
     as_json: bool,
@@ -111,7 +119,7 @@ def finish(
     if dry_run:
         dry_run_of(study, folder, as_json=as_json)
         return
-    comparison, files = run_study(study, folder, workers, protocol, quiet=quiet)
+    comparison, files = run_study(study, folder, manner, protocol, quiet=quiet)
     if as_json:
         print_json({
             "name": folder.name, "folder": str(folder), "files": [str(file) for file in files],
@@ -124,22 +132,20 @@ def finish(
 
 
 def run_study(
-    study: Study, folder: Path, workers: int | None, protocol: Protocol, *, quiet: bool
+    study: Study, folder: Path, manner: Manner, protocol: Protocol, *, quiet: bool
 ) -> tuple[Comparison, list[Path]]:
     """Do all of a study with its progress shown; return it and the files that were written."""
     from archbench import pipeline
 
     with Display(quiet=quiet) as display:
-        comparison = pipeline.run(study, folder, workers=workers, report=display, protocol=protocol)
+        comparison = pipeline.run(study, folder, manner=manner, report=display, protocol=protocol)
     return comparison, written(comparison)
 
 
 def written(comparison: Comparison) -> list[Path]:
     """Write the tables and figures of a comparison; return their files."""
     if comparison.damaged:
-        err.print(
-            f"warning: {comparison.damaged} damaged rows in {comparison.folder} were left out; the others are intact"
-        )
+        err.print(DAMAGED.format(count=comparison.damaged, folder=comparison.folder))
     return comparison.write_tables() + comparison.write_figures()
 
 
@@ -171,7 +177,7 @@ def print_comparison(comparison: Comparison, files: list[Path]) -> None:
 
 def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
     """Show what the study resolves to and what of it is done, without writing anything."""
-    from archbench.pipeline import done_keys
+    from archbench.loading import done_keys
     from archbench.plan import make_plan, planned
     from archbench.words import plan_words
 
@@ -206,6 +212,7 @@ def finished(comparison: Comparison, *, may_diverge: bool = False, lost: Sequenc
     Models of which a search found nothing are named, too, and fail the command.
     """
     from archbench.errors import ModelError
+    from archbench.execute import LOGS_FOLDER, Job
     from archbench.plan import label
     from archbench.schema import SETTLED
 
@@ -214,7 +221,9 @@ def finished(comparison: Comparison, *, may_diverge: bool = False, lost: Sequenc
     for record in comparison.records:
         if record.status != "done":
             name = label(record.cell.model, record.cell.budget, record.cell.case)
-            err.print(f"{record.status}: {name} seed {record.cell.recipe.seed}: {record.error}")
+            log = Job("train", record.cell).log(comparison.folder / LOGS_FOLDER)
+            see = f"; see {log}" if log.is_file() and record.status != "diverged" else ""
+            err.print(f"{record.status}: {name} seed {record.cell.recipe.seed}: {record.error}{see}")
     accepted = SETTLED if may_diverge else {"done"}
     if lost or any(record.status not in accepted for record in comparison.records):
         raise typer.Exit(ModelError.exit_code)

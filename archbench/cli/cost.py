@@ -65,7 +65,7 @@ def cost(
     from archbench.cost.layers import layer_table, layers_frame
     from archbench.cost.reconcile import reconcile as reconciled
     from archbench.errors import InputError
-    from archbench.files import write_file
+    from archbench.exports import write_csv
     from archbench.model_words import cost_words
 
     o.import_plugins(imports)
@@ -82,7 +82,7 @@ def cost(
     memories = _memories(sized, batch_size, device, {"optimizer": optimizer, "precision": precision})
     if layers_file is not None:
         frame = layers_frame(dict(zip(models, tables, strict=True)))
-        write_file(layers_file, lambda path: frame.to_csv(path, index=False))
+        write_csv(frame, layers_file)
     if as_json:
         _print_json(sized, costs, tables, memories)
     else:
@@ -135,15 +135,15 @@ def _show_memories(sized: Sequence[SizedModel], memories: Sequence[Memory | None
 def _show_published(file: Path | None, *, as_json: bool) -> None:
     """Print our counts beside torchvision's, or write them as Markdown; where one differs, the command fails."""
     from archbench.cost.published import published_counts
-    from archbench.files import write_file
+    from archbench.files import write_bytes
+    from archbench.markup import markdown_table
     from archbench.model_words import published_words
 
     rows = published_counts()
     words = published_words(rows)
     said = f"{sum(row.agrees for row in rows)} of {len(rows)} agree to the printed digits"
     if file is not None:
-        text = words.to_markdown(index=False, disable_numparse=True)
-        write_file(file, lambda path: path.write_text(f"{text}\n\n{said}\n", encoding="utf-8"))
+        write_bytes(file, f"{markdown_table(words)}\n\n{said}\n".encode())
     if as_json:
         print_json(rows)
     else:

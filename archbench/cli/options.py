@@ -193,6 +193,20 @@ Workers = Annotated[
         help="Training processes at a time; 0 trains in this one.",
     ),
 ]  # fmt: skip
+Retry = Annotated[
+    str,
+    typer.Option(
+        "--retry", metavar="LIST", rich_help_panel=MEASURING,
+        help="Which runs are tried again that came to nothing: failed, oom, diverged, or none.",
+    ),
+]  # fmt: skip
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout", min=0, metavar="SECONDS", rich_help_panel=MEASURING,
+        help="A run that makes no step for this long is ended and fails; 0 waits for ever.",
+    ),
+]  # fmt: skip
 Epochs = Annotated[int, typer.Option("--epochs", help="Passes over the training data.", rich_help_panel=TRAINING)]
 Seeds = Annotated[str, typer.Option("--seeds", help="How many (3), or which ones (0,7,42).", rich_help_panel=TRAINING)]
 Seed = Annotated[int, typer.Option("--seed", help="The seed.", min=0, rich_help_panel=TRAINING)]
@@ -270,8 +284,31 @@ Imports = Annotated[
     list[str] | None,
     typer.Option("--import", help="A module (or .py file) that registers models; repeatable.", metavar="PKG.MODULE"),
 ]
+Dialect = Annotated[
+    str,
+    typer.Option("--dialect", help="archbench, timm, markdown, latex or parquet.", metavar="NAME",
+                 rich_help_panel=OUTPUT),
+]  # fmt: skip
+OnlyShow = Annotated[bool, typer.Option("--dry-run", help="Show what would be removed, and remove nothing.")]
+Key = Annotated[str, typer.Argument(help="The key of a run, or as much of it as tells it from others.")]
+Most = Annotated[int, typer.Option("--limit", min=0, help="At most so many runs; 0 for all.")]
+States = Annotated[
+    str | None,
+    typer.Option("--state", help="Only these: pending, running, done, failed, diverged, oom, interrupted.",
+                 metavar="LIST", show_default="all"),
+]  # fmt: skip
+Salvage = Annotated[
+    Path | None,
+    typer.Option("--salvage", help="Copy all that can be read into a new results folder.", metavar="FOLDER"),
+]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show tracebacks.", callback=_debug, expose_value=False, is_eager=True),
 ]
 Results = Annotated[Path, typer.Argument(help="A results folder, or a folder that holds some.", show_default=True)]
+MaybeResults = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A results folder, or a folder that holds some, to check.", show_default="results, if it is there"
+    ),
+]

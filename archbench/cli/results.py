@@ -1,16 +1,24 @@
-"""`plot` and `export`: what is stored, drawn and written again."""
+"""What is stored: drawn and exported again, listed, shown, checked, gone on with, and tidied up."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import typer
 
 from archbench.cli import options as o
-from archbench.cli.show import err, json_rows, out, print_json
+from archbench.cli.compare import DAMAGED, finish
+from archbench.cli.sharing import running, sharing, source, timing
+from archbench.cli.show import err, json_rows, out, print_json, print_table
 from archbench.comparison import Comparison
 
+ROOT = Path("results")
 
-def plot(results: o.Results = Path("results"), out_folder: o.Out = None, debug: o.Debug = False) -> None:
+
+def plot(results: o.Results = ROOT, out_folder: o.Out = None, debug: o.Debug = False) -> None:
     """Draw every figure again from what is stored, without training."""
     for folder, comparison in _stored(results):
         for file in comparison.write_figures(_target(out_folder, folder, results)):
@@ -18,36 +26,173 @@ def plot(results: o.Results = Path("results"), out_folder: o.Out = None, debug: 
 
 
 def export(
-    results: o.Results = Path("results"), out_folder: o.Out = None, as_json: o.AsJson = False, debug: o.Debug = False
+    results: o.Results = ROOT,
+    dialect: o.Dialect = "archbench",
+    out_folder: o.Out = None,
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
 ) -> None:
-    """Write the CSV and Markdown tables of the last comparison again; with --json print its runs instead."""
+    """Write the tables of the last comparison again, or as another tool reads them; with --json print its runs."""
+    from archbench.exports import check_dialect, write_dialect
+
+    check_dialect(dialect)
     rows = []
-    for folder, comparison in _stored(results):
+    for folder, comparison in _stored(results, curves=False):
         if as_json:
             rows += [{"folder": str(folder), **row} for row in json_rows(comparison.frame())]
         else:
-            for file in comparison.write_tables(_target(out_folder, folder, results)):
+            for file in write_dialect(dialect, comparison, _target(out_folder, folder, results) or folder):
                 out.print(str(file))
     if as_json:
         print_json(rows)
 
 
-def _stored(results: Path) -> Iterator[tuple[Path, Comparison]]:
+def list_(
+    results: o.Results = ROOT,
+    state: o.States = None,
+    limit: o.Most = 50,
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
+) -> None:
+    """List the runs that are stored, what is to be done included, with what became of them."""
+    from archbench.loading import stored_folders
+    from archbench.stored import listed, parse_states, run_words
+
+    wanted = parse_states(state)
+    every = []
+    for folder in stored_folders(results):
+        rows = [row for row in listed(folder) if row["state"] in wanted]
+        every += rows
+        if as_json:
+            continue
+        counts = ", ".join(f"{count:,} {name}" for name, count in Counter(row["state"] for row in rows).items())
+        out.print(f"{folder}: {counts or 'no run'}")
+        shown = rows[: limit or None]
+        if shown:
+            print_table(run_words(shown))
+        if len(shown) < len(rows):
+            out.print(f"and {len(rows) - len(shown):,} more; --limit 0 shows all")
+    if as_json:
+        print_json(every)
+
+
+def show(key: o.Key, results: o.Results = ROOT, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
+    """Show all that is known of one run: what was asked, every attempt, its epochs."""
+    from archbench.stored import attempt_words, find_run
+    from archbench.words import epochs_words
+
+    found = find_run(results, key)
+    if as_json:
+        print_json(found)
+        return
+    for name, value in found.facts().items():
+        out.print(f"{name:>12}  {value}")
+    out.print()
+    print_table(attempt_words(found.attempts), "Attempts")
+    epochs = found.epochs()
+    if len(epochs):
+        out.print()
+        print_table(epochs_words(epochs), "Epochs")
+
+
+def verify(
+    results: o.Results = ROOT, salvage: o.Salvage = None, as_json: o.AsJson = False, debug: o.Debug = False
+) -> None:
+    """Check every page, row and hash of the stores; what is damaged is named, and nothing is changed."""
+    from archbench import upkeep
+    from archbench.errors import InputError, StoreError
+    from archbench.loading import stored_folders
+
+    folders = stored_folders(results)
+    if salvage is not None and len(folders) > 1:
+        msg = f"{results} holds several stores"
+        raise InputError(msg, "Name the folder of one of them to salvage.")
+    found = [upkeep.health(folder) for folder in folders]
+    if as_json:
+        print_json(found)
+    for one in found:
+        if not as_json:
+            print_health(one)
+    if salvage is not None:
+        saved = upkeep.salvage(folders[0], salvage)
+        err.print(f"{saved.runs:,} runs and {saved.timings:,} timings are copied to {salvage}")
+    if any(one.damage for one in found):
+        raise typer.Exit(StoreError.exit_code)
+
+
+def print_health(health: Any) -> None:
+    """Say in a line that a store is sound, or name all that is damaged."""
+    counts = f"{health.runs:,} runs, {health.attempts:,} attempts, {health.timings:,} timings"
+    if not health.damage:
+        out.print(f"{health.folder}: sound ({counts})")
+        return
+    out.print(f"{health.folder}: damaged; what can be read: {counts}")
+    for damage in health.damage:
+        out.print(f"  {damage}")
+    out.print("  Runs whose rows are damaged are run again by the same command; --salvage FOLDER copies the others.")
+
+
+def gc(
+    results: o.Results = ROOT, dry_run: o.OnlyShow = False, as_json: o.AsJson = False, debug: o.Debug = False
+) -> None:
+    """Remove what nobody needs any more: checkpoints of finished runs, half-written files, locks of the dead."""
+    from rich.filesize import decimal
+
+    from archbench import upkeep
+    from archbench.loading import stored_folders
+
+    found = [one for folder in stored_folders(results) for one in upkeep.garbage(folder)]
+    if as_json:
+        print_json(found)
+    else:
+        for one in found:
+            out.print(f"{one.file}: {one.reason}")
+    freed = sum(one.size_bytes for one in found) if dry_run else upkeep.remove(found)
+    if not as_json:
+        out.print(f"{len(found):,} files, {decimal(freed)}, {'could be ' if dry_run else ''}removed")
+
+
+@sharing(source, running, timing)
+def resume(
+    results: o.Results = ROOT, as_json: o.AsJson = False, quiet: o.Quiet = False, debug: o.Debug = False, **options: Any
+) -> None:
+    """Go on with the last comparison of a results folder, or of each of several, where it was stopped."""
+    from archbench.loading import stored_folders
+    from archbench.stored import resumable
+
+    manner, protocol = options["manner"], options["protocol"]
+    failed = 0
+    for folder in stored_folders(results):
+        study = resumable(folder, options["data_root"], manner, download=options["download"])
+        if study is None:
+            err.print(f"{folder}: nothing is left to do")
+            continue
+        o.import_plugins(list(study.plugins))
+        err.print(f"{folder}: going on")
+        try:
+            finish(study, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=False)
+        except typer.Exit as end:
+            failed = failed or end.exit_code
+    if failed:
+        raise typer.Exit(failed)
+
+
+def _stored(results: Path, *, curves: bool = True) -> Iterator[tuple[Path, Comparison]]:
     """Yield every results folder with what it holds; one that cannot be read fails the command after the others."""
     from archbench.errors import StoreError
-    from archbench.pipeline import load, stored_folders
+    from archbench.loading import load, stored_folders
 
     failed: list[StoreError] = []
     for folder in stored_folders(results):
         try:
-            comparison = load(folder)
+            comparison = load(folder, curves=curves)
         except StoreError as error:
             failed.append(error)
             err.print(f"warning: {error}")
             continue
         if comparison.damaged:
-            err.print(f"warning: {comparison.damaged} damaged rows in {folder} were left out; the others are intact")
-        if comparison.records:
+            err.print(DAMAGED.format(count=comparison.damaged, folder=folder))
+        if len(comparison.frame()):
             yield folder, comparison
         else:
             err.print(f"warning: no run of {folder} is finished")
@@ -58,3 +203,6 @@ def _stored(results: Path) -> Iterator[tuple[Path, Comparison]]:
 def _target(out_folder: Path | None, folder: Path, results: Path) -> Path | None:
     """Return where the files of a results folder go: beside its store, or at the same place under `--out`."""
     return None if out_folder is None else out_folder / folder.relative_to(results)
+
+
+app = typer.Typer(name="results", help="Look at what is stored.", no_args_is_help=True)

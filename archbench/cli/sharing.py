@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.cli import options as o
 
 if TYPE_CHECKING:
+    from archbench.sweep import Manner
     from archbench.timing import Protocol
 
 Command = Callable[..., None]
@@ -29,9 +30,10 @@ def sharing(*groups: Command) -> Callable[[Command], Command]:
 
         def run(**given: Any) -> None:
             given.pop("debug", None)  # acts while it is parsed
-            if timing in groups:
-                named = inspect.signature(timing).parameters
-                given["protocol"] = _protocol(**{name: given.pop(name) for name in named})
+            for group, name, make in ((timing, "protocol", _protocol), (running, "manner", _manner)):
+                if group in groups:
+                    named = inspect.signature(group).parameters
+                    given[name] = make(**{option: given.pop(option) for option in named})
             command(**given)
 
         run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
@@ -73,6 +75,16 @@ def _protocol(processes: int, max_seconds: float, retime: bool) -> Protocol:
     from archbench.timing import Protocol
 
     return Protocol(processes=processes, max_seconds=max_seconds, again=retime)
+
+
+def running(workers: o.Workers = None, retry: o.Retry = "failed,oom", timeout: o.Timeout = 1800) -> None:
+    """How runs are run; the command gets one `manner`."""
+
+
+def _manner(workers: int | None, retry: str, timeout: float) -> Manner:
+    from archbench.sweep import Manner, parse_retry
+
+    return Manner(workers, parse_retry(retry), timeout)
 
 
 def steps(preprocess: o.Preprocess = "") -> None:
@@ -134,4 +146,4 @@ def recipe(
 
 
 # Of every command that trains by options.
-TRAINING = (variants, recipe, source, steps, view, machine, timing, naming, outputs)
+TRAINING = (variants, recipe, source, steps, view, machine, timing, running, naming, outputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import re
 import sys
 import time
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
@@ -11,23 +12,39 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self
 import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
 from archbench.errors import Interrupted
+from archbench.markup import visible
 from archbench.units import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pandas as pd
+    from rich.console import ConsoleOptions, RenderableType
 
     from archbench.schema import Progress as Step
 
 P = ParamSpec("P")
 
-out = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """A console on which text is text: no markup, no emoji codes, and no control characters but rich's own."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"highlight": False, "markup": False, "emoji": False, **settings})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Yield what is written, the one place that all of it passes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text, layout=True))
+
+
+out = PlainConsole(soft_wrap=True)
+err = PlainConsole(stderr=True, soft_wrap=True)
 
 LINE_SECONDS = 10  # where there is no terminal, an epoch gets a line at most so often
 STAGES = {"size": "sizing", "count": "counting", "time": "timing", "train": "training"}
@@ -55,7 +72,9 @@ def results_only(command: Callable[P, None]) -> Callable[P, None]:
 
 def print_json(value: Any) -> None:
     """Write pure JSON, with missing values as null, to standard output."""
-    out.file.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    # JSON escapes the controls up to 31 by itself; of the others a terminal knows some, too.
+    out.file.write(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 
 
 def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -66,20 +85,17 @@ def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def print_table(frame: pd.DataFrame, title: str = "", *, footer: bool = False) -> None:
     """Write a frame of words as a table; with `footer` its last row stands under a line."""
+    frame = frame.map(lambda cell: visible(str(cell))).rename(columns=lambda heading: visible(str(heading)))
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for column in frame.columns:
-        numbers = all(str(value)[:1] in "0123456789+-" for value in frame[column] if value)
-        table.add_column(Text(str(column)), justify="right" if numbers else "left", overflow="fold")
-    rows = [[Text(str(cell)) for cell in row] for row in frame.itertuples(index=False)]
+        numbers = all(value[:1] in "0123456789+-" for value in frame[column] if value)
+        table.add_column(Text(column), justify="right" if numbers else "left", overflow="fold")
+    rows = [[Text(cell) for cell in row] for row in frame.itertuples(index=False)]
     for index, row in enumerate(rows):
         if footer and index == len(rows) - 1:
             table.add_section()
         table.add_row(*row, style="bold" if footer and index == len(rows) - 1 else None)
-    console = (
-        out
-        if out.is_terminal
-        else Console(file=out.file, width=max(80, table_width(frame)), markup=False, highlight=False)
-    )
+    console = out if out.is_terminal else PlainConsole(file=out.file, width=max(80, table_width(frame)))
     console.print(table)
 
 
@@ -121,6 +137,9 @@ class Display:
 
     def __call__(self, step: Step) -> None:
         """Show one step."""
+        if step.note:
+            err.print(step.detail)
+            return
         if self._quiet:
             if step.detail and (
                 step.stage == "size" or (step.stage == "time" and not step.done)

@@ -9,12 +9,13 @@ import typer
 
 from archbench.cli import options as o
 from archbench.cli.compare import dry_run_of, finished, print_comparison, print_search, written
-from archbench.cli.sharing import machine, outputs, sharing, source, timing
+from archbench.cli.sharing import machine, outputs, running, sharing, source, timing
 from archbench.cli.show import Display, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
     from archbench.reproduction import Reproduction
     from archbench.study_schema import StudyFile
+    from archbench.sweep import Manner
     from archbench.timing import Protocol
 
 File = Annotated[Path, typer.Argument(help="A study file (TOML).", metavar="FILE", show_default=False)]
@@ -45,13 +46,12 @@ Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of
 def of_studies(
     dataset: MaybeDataset = None,
     seeds: MaybeSeeds = None,
-    workers: o.Workers = None,
     dry_run: o.DryRun = False,
 ) -> None:
     """What is common to a study of one's own and a shipped one."""
 
 
-@sharing(source, machine, timing, of_studies, outputs)
+@sharing(source, machine, timing, running, of_studies, outputs)
 def run(file: File, scale: FileScale = None, imports: o.Imports = None, **options: Any) -> None:
     """Run the study that a file describes; results go to results/FILE's name."""
     from archbench.study_file import read_study
@@ -61,7 +61,7 @@ def run(file: File, scale: FileScale = None, imports: o.Imports = None, **option
     _do(described, scale or "full", file.stem, **options)
 
 
-@sharing(source, machine, timing, of_studies, outputs)
+@sharing(source, machine, timing, running, of_studies, outputs)
 def reproduce(name: Name, scale: Scale = "quick", **options: Any) -> None:
     """Run a published comparison again, and set what was measured beside what was published."""
     from archbench.study_file import find_study, read_study
@@ -105,7 +105,7 @@ def _do(
     scale: str,
     name: str,
     *,
-    workers: int | None,
+    manner: Manner,
     out_folder: Path | None,
     as_json: bool,
     quiet: bool,
@@ -131,7 +131,7 @@ def _do(
     files: list[Path] = []
     with Display(quiet=quiet) as display:
         reproduction = run_described(
-            described, study, folder, workers=workers, report=display, protocol=protocol,
+            described, study, folder, manner=manner, report=display, protocol=protocol,
             on_compared=lambda compared: files.extend(written(compared)),
         )  # fmt: skip
     comparison = reproduction.comparison

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli import options as o
+from archbench.cli.results import ROOT, print_health
 from archbench.cli.sharing import sharing, sized_as, sizing
 from archbench.cli.show import Display, err, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
     from archbench.timed import Timed
     from archbench.timing import Width
+    from archbench.upkeep import Health
 
 SWEEP = "What is timed"
 Mode = Annotated[str, typer.Option("--mode", help="train, infer, or both.", metavar="LIST", rich_help_panel=SWEEP)]
@@ -161,20 +163,21 @@ def _show(timed: Timed, file: Path | None, *, as_json: bool) -> None:
 def _write(timed: Timed, file: Path) -> None:
     import msgspec
 
+    from archbench.exports import write_csv
     from archbench.figures import save
-    from archbench.files import write_file
+    from archbench.files import write_bytes, write_file
     from archbench.time_figure import batch_figure
     from archbench.timing_words import setting_words
 
     frame = timed.frame()
     if file.suffix == ".csv":
-        write_file(file, lambda path: frame.to_csv(path, index=False))
+        write_csv(frame, file)
     elif file.suffix == ".json":
         raw = msgspec.json.encode({
             "rows": json_rows(frame), "environment": timed.environment, "models": timed.models,
             "timings": timed.timings,
         })  # fmt: skip
-        write_file(file, lambda path: path.write_bytes(msgspec.json.format(raw)))
+        write_bytes(file, msgspec.json.format(raw))
     else:
         figure = batch_figure(frame, setting_words(timed))
         write_file(file, lambda path: save(figure, path))
@@ -211,8 +214,10 @@ def _self_test(models: list[str], settings: dict[str, Any], *, as_json: bool) ->
         raise typer.Exit(1)
 
 
-def doctor(refresh: Refresh = False, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
-    """Show this machine and what it does at most: matrix products and copies, measured once and kept."""
+def doctor(
+    results: o.MaybeResults = None, refresh: Refresh = False, as_json: o.AsJson = False, debug: o.Debug = False
+) -> None:
+    """Show this machine, what it does at most (measured once and kept), and whether what is stored is sound."""
     from archbench import api
     from archbench.data.cache import cache_folder
     from archbench.environment import capture
@@ -220,13 +225,15 @@ def doctor(refresh: Refresh = False, as_json: o.AsJson = False, debug: o.Debug =
 
     environment = capture()
     peaks = api.doctor(refresh=refresh, on_wait=_warn)
+    stores = _stores(results)
     if as_json:
         rows = [
             {"device": device, "precision": precision, "threads": threads, "gflops": found.flops_per_s / 1e9,
              "copy_gbytes_per_s": found.bytes_per_s / 1e9}
             for (device, precision, threads), found in peaks.items()
         ]  # fmt: skip
-        print_json({"environment": environment, "cache": str(cache_folder()), "peaks": rows})
+        print_json({"environment": environment, "cache": str(cache_folder()), "peaks": rows, "stores": stores})
+        _fail_if_damaged(stores)
         return
     memory = "unknown" if environment.memory_bytes is None else f"{environment.memory_bytes / 2**30:.1f} GiB"
     out.print(f"{environment.machine}: {environment.cpu}, {environment.cores} cores to use, {memory} of memory")
@@ -236,3 +243,29 @@ def doctor(refresh: Refresh = False, as_json: o.AsJson = False, debug: o.Debug =
     out.print()
     print_table(doctor_words(environment, peaks), "What it does at most")
     out.print(f"\nKept in {cache_folder()}; --refresh measures again.")
+    if stores:
+        out.print()
+    for one in stores:
+        print_health(one)
+    _fail_if_damaged(stores)
+
+
+def _stores(results: Path | None) -> list[Health]:
+    """Return the health of the stores in a folder, by default of those in `results` if there are any."""
+    from archbench.errors import StoreError
+    from archbench.loading import stored_folders
+    from archbench.upkeep import health
+
+    try:
+        return [health(folder) for folder in stored_folders(results or ROOT)]
+    except StoreError:
+        if results is not None:
+            raise
+        return []
+
+
+def _fail_if_damaged(stores: list[Health]) -> None:
+    from archbench.errors import StoreError
+
+    if any(one.damage for one in stores):
+        raise typer.Exit(StoreError.exit_code)

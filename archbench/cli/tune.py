@@ -29,7 +29,6 @@ def tune(
     search: Search = None,
     search_seed: SearchSeed = 0,
     imports: o.Imports = None,
-    workers: o.Workers = None,
     seeds: o.Seeds = "3",
     dry_run: o.DryRun = False,
     *,
@@ -38,6 +37,7 @@ def tune(
     as_json: bool,
     quiet: bool,
     protocol: Any,
+    manner: Any,
     **settings: Any,
 ) -> None:
     """Search each model's settings with the same number of trials, on the validation split alone.
@@ -71,7 +71,7 @@ def tune(
             out.print(f"{number(trials * len(rows), 'trial')}, {then}, in {folder}")
         return
     with Display(quiet=quiet) as display:
-        tuning = run(study, folder, trials, space, workers=workers, seed=search_seed, report=display, protocol=protocol)
+        tuning = run(study, folder, trials, space, manner=manner, seed=search_seed, report=display, protocol=protocol)
     files = written(tuning.comparison) + tuning.write(folder)
     frame = tuning.frame()
     if as_json:

@@ -188,9 +188,12 @@ def load_parts(name: str, root: str | Path | None = None, *, download: bool = Fa
     """
     source, argument, options = parse_dataset(name)
     root, view = root or os.environ.get(ROOT_VARIABLE) or None, view or View()
-    return source.load(
-        Request(name, argument, Path(root) if root else None, download, options, view.split, view.preprocess)
-    )
+    request = Request(name, argument, Path(root) if root else None, download, options, view.split, view.preprocess)
+    try:
+        return source.load(request)
+    except OSError as error:  # any file or folder, by any source: one that may not be read, or a disk that fails
+        msg = f"{error.filename or name} cannot be read: {error.strerror or error}"
+        raise DataError(msg, "Make it readable to you, or put another copy there.") from error
 
 
 def load_dataset(

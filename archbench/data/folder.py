@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import os
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from archbench.data import Parts, Request, register_dataset
 from archbench.data.cache import cached
+from archbench.data.listing import SUFFIXES, folders_in, list_files, must_be_folder, part_folders
 from archbench.data.preprocess import VERSION, apply_steps, steps_text
 from archbench.errors import DataError, reason
+from archbench.markup import encodable
 from archbench.units import number
 
 if TYPE_CHECKING:
@@ -19,10 +22,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Image = NDArray[np.uint8]
-    File = tuple[Path, int]  # and the label of its image
+    from archbench.data.listing import File
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+    Image = NDArray[np.uint8]
+
 PART_NAMES = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 LAYOUT = (
     "Lay it out as PATH/train/<class>/*.png, PATH/test/<class>/... and, if wanted, PATH/validation/<class>/...; "
@@ -50,18 +53,18 @@ def load(request: Request) -> Parts:
             step that brings them to one.
     """
     path = own_path(request)
-    _must_be_folder(path, LAYOUT)
-    folders = _part_folders(path, PART_NAMES) or {"all": path}
+    must_be_folder(path, LAYOUT)
+    folders = part_folders(path, PART_NAMES) or {"all": path}
     if "all" not in folders:
         folders = {part: folders.get(part, path / part) for part in ("train", *folders, "test")}
     home = next(iter(folders.values()))
-    _must_be_folder(home, LAYOUT)
-    classes = [child.name for child in _folders(home)]
+    must_be_folder(home, LAYOUT)
+    classes = [child.name for child in folders_in(home)]
     if len(classes) < 2:
         msg = f"{home} holds {'a single folder' if classes else 'no folders'}; a data set has two classes or more"
         hint = "" if home == path else f"A class cannot be named {home.name}. "
         raise DataError(msg, hint + LAYOUT)
-    files, passed = _list(folders, classes, LAYOUT)
+    files, passed = list_files(folders, classes, LAYOUT)
     return _read(files, classes, f"image folder {path.resolve().name}{passed}", request.preprocess)
 
 
@@ -101,15 +104,15 @@ def read_copy(
         DataError: a place holds a training folder with one of the classes, but not what is trained and tested on.
     """
     for place in places:
-        folders = _part_folders(place, names)
+        folders = part_folders(place, names)
         if "train" not in folders or not {name.lower() for name in classes} & {
-            f.name.lower() for f in _folders(folders["train"])
+            f.name.lower() for f in folders_in(folders["train"])
         }:
             continue
         needed = {
             part: folders.get(part, place / names[part][0]) for part in names if part in folders or part != "validation"
         }
-        files, passed = _list(needed, classes, layout)
+        files, passed = list_files(needed, classes, layout)
         kinds = sorted({_kind(file) for listed in files.values() for file, _ in listed})
         parts = _read(files, classes, source.format(kinds=", ".join(kinds)) + passed)
         found = tuple(parts.images["train"].shape[1:])
@@ -129,72 +132,6 @@ def _times(shape: Sequence[int]) -> str:
     return "x".join(str(side) for side in shape)
 
 
-def _part_folders(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, Path]:
-    """Return the folders of the parts that are there, each under the first of its names."""
-    found = {part: [path / name for name in options if (path / name).is_dir()] for part, options in names.items()}
-    return {part: folders[0] for part, folders in found.items() if folders}
-
-
-def _must_be_folder(path: Path, layout: str) -> None:
-    if not path.is_dir():
-        msg = f"{path} is no folder"
-        raise DataError(msg, layout)
-
-
-def _entries(folder: Path) -> list[Path]:
-    """Return what a folder holds, by name, hidden entries left out."""
-    try:
-        return sorted(child for child in folder.iterdir() if not child.name.startswith("."))
-    except OSError as error:
-        msg = f"{folder} cannot be listed: {error.strerror}"
-        raise DataError(msg, "Name a folder that you may read.") from error
-
-
-def _folders(folder: Path) -> list[Path]:
-    return [child for child in _entries(folder) if child.is_dir()]
-
-
-def _list(folders: Mapping[str, Path], classes: Sequence[str], layout: str) -> tuple[dict[str, list[File]], str]:
-    """Return the image files of each part, class by class, and what was passed over, in words."""
-    listed = {}
-    passed: list[Path] = []
-    for part, folder in folders.items():
-        _must_be_folder(folder, layout)
-        inside = {_spelt(child.name, classes): child for child in _folders(folder)}
-        if unknown := sorted(inside.keys() - set(classes)):
-            few = ", ".join(classes[:10]) + (", ..." if len(classes) > 10 else "")
-            msg = f"{folder} has the class {unknown[0]!r}, which is none of {few}"
-            raise DataError(msg, layout)
-        files: list[File] = []
-        for label, name in enumerate(classes):
-            entries = _entries(inside[name]) if name in inside else []
-            images = [file for file in entries if file.suffix.lower() in SUFFIXES]
-            if not images and part in {"train", "all"}:
-                msg = f"{folder / name} holds no image{_others(entries)}"
-                raise DataError(msg, layout)
-            files += [(file, label) for file in images]
-            passed += [entry for entry in entries if entry.suffix.lower() not in SUFFIXES]
-        if not files:
-            msg = f"{folder} holds no images{_others([e for child in inside.values() for e in _entries(child)])}"
-            raise DataError(msg, layout)
-        listed[part] = files
-    return listed, _others(passed)
-
-
-def _spelt(name: str, classes: Sequence[str]) -> str:
-    """Return the one class that a folder's name is but for capitals, else the name itself."""
-    same = [known for known in classes if known.lower() == name.lower()]
-    return same[0] if name not in classes and len(same) == 1 else name
-
-
-def _others(entries: Sequence[Path]) -> str:
-    """Say what is there instead of images."""
-    folders = sum(entry.is_dir() for entry in entries)
-    kinds = Counter(entry.suffix.lower() or "without a suffix" for entry in entries if not entry.is_dir())
-    said = [f"{count} {kind}" for kind, count in kinds.most_common(5)] + [number(folders, "folder")] * (folders > 0)
-    return f"; passed over: {', '.join(said)}" if said else ""
-
-
 def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: str, steps: Sequence[str] = ()) -> Parts:
     import torch
 
@@ -204,7 +141,8 @@ def _read(files: Mapping[str, Sequence[File]], classes: Sequence[str], source: s
     parts = torch.from_numpy(made["images"]).split([len(listed) for listed in files.values()])
     labels = {part: torch.tensor([label for _, label in listed]) for part, listed in files.items()}
     applied = tuple(steps[: int(made["applied"])])
-    return Parts(dict(zip(files, parts, strict=True)), labels, tuple(classes), source, applied=applied)
+    named = tuple(map(encodable, classes))
+    return Parts(dict(zip(files, parts, strict=True)), labels, named, encodable(source), applied=applied)
 
 
 def _state(paths: Sequence[Path], steps: Sequence[str]) -> str:
@@ -230,7 +168,9 @@ def _stacked(paths: Sequence[Path], steps: Sequence[str]) -> dict[str, NDArray[A
     import numpy as np
     import torch
 
-    opened = _open_all(paths)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow: what it reads all the same is fit for use, or it raises too
+        opened = _open_all(paths)
     gray = all(image.ndim == 2 for image in opened)
     sizes: dict[tuple[int, ...], list[int]] = {}
     for place, image in enumerate(opened):
@@ -260,8 +200,9 @@ def _sizing(
     ordered = sorted(sizes, key=lambda size: -len(sizes[size]))
     few = [f"{len(sizes[s])} of {_times(s)} (such as {paths[sizes[s][0]].name})" for s in ordered[:MOST_SIZES]]
     more = f" and {number(len(ordered) - MOST_SIZES, 'other size')}" if ordered[MOST_SIZES:] else ""
-    msg = f"images have {len(sizes)} sizes (height x width): {', '.join(few)}{more}"
-    raise DataError(msg, "Bring them to one with --preprocess letterbox:S or resize:S.")
+    home = os.path.commonpath(paths)
+    msg = f"the images in {home} have {len(sizes)} sizes (height x width): {', '.join(few)}{more}"
+    raise DataError(msg, f"Bring them to one by folder:{home} with --preprocess letterbox:S or resize:S.")
 
 
 def _open_all(files: Sequence[Path]) -> list[Image]:
@@ -297,8 +238,9 @@ def _open(file: Path) -> Image:
                 ground = PIL.Image.new("RGBA", image.size, "white")
                 return np.asarray(PIL.Image.alpha_composite(ground, seen).convert(mode))
             return np.asarray(image if image.mode == mode else image.convert(mode))
-    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
-        msg = f"{file} cannot be read as an image: {error}"
+    except Exception as error:  # what a damaged file brings up inside of Pillow may be anything
+        said = str(error).partition("\n")[0] or type(error).__name__
+        msg = f"{file} cannot be read as an image: {said}"
         raise DataError(msg, "Replace or remove the file.") from error
 
 

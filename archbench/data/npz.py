@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
@@ -36,9 +37,14 @@ SHAPES = "Accepted are (N, H, W), (N, H, W, C) and (N, C, H, W) with 1 or 3 chan
 PIXELS = "Accepted are uint8, other whole numbers from 0 to 255, truths, and floats from 0 to 1 or from 0 to 255."
 LABELS = "Accepted are whole numbers from 0, of the shape (N,), (N, 1) or, for P labels an image, (N, P)."
 MOST_CLASSES = 65_536  # a bound on mistakes
-# NotImplementedError, a kind of RuntimeError, is what zipfile says of versions and methods that it does not know.
-UNREADABLE = (OSError, ValueError, EOFError, SyntaxError, RuntimeError, zipfile.BadZipFile, zlib.error)
+# NotImplementedError, a kind of RuntimeError, is what zipfile says of versions and methods that it does not know;
+# a header may ask for more memory than there is.
+UNREADABLE = (
+    OSError, ValueError, EOFError, SyntaxError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 DIM = 16  # levels of 255; pixels that stay below were hardly meant so
+AGAIN = "Write the file again with numpy.savez; its arrays hold numbers or text."
 ROUNDING = 1e-5  # floats may leave 0 to 1 by this
 
 
@@ -92,7 +98,21 @@ def _opened(file: Path) -> Iterator[NpzFile]:
         if not isinstance(stored, np.lib.npyio.NpzFile):
             msg = f"{file} holds one array without a name"
             raise DataError(msg, f"Write it with numpy.savez. {KEYS}")
+        _check_sums(file)  # numpy itself checks only as much of an array as its header asks for
         yield stack.enter_context(stored)
+
+
+def _check_sums(file: Path) -> None:
+    try:
+        with zipfile.ZipFile(file) as packed:
+            damaged = packed.testzip()
+    except UNREADABLE as error:
+        damaged, why = "an array", reason(error)
+    else:
+        why = "its CRC is wrong"
+    if damaged is not None:
+        msg = f"{file}: {damaged.removesuffix('.npy')} cannot be read: {why}"
+        raise DataError(msg, AGAIN)
 
 
 def _pairs(file: Path, keys: list[str]) -> dict[str, tuple[str, str]]:
@@ -119,7 +139,7 @@ def _array(file: Path, stored: NpzFile, key: str) -> Array:
         array: Any = stored[key]
     except UNREADABLE as error:
         msg = f"{file}: {key} cannot be read: {reason(error)}"
-        raise DataError(msg, "Write the file again with numpy.savez; its arrays hold numbers or text.") from error
+        raise DataError(msg, AGAIN) from error
     if not isinstance(array, np.ndarray):  # numpy returns the bytes of what is no array
         msg = f"{file}: {key} is no array"
         raise DataError(msg, "Write the file again with numpy.savez.")

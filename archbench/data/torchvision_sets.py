@@ -199,7 +199,7 @@ def _verify(files: Mapping[Path, str | None], what: str) -> None:
 
     for file, md5 in files.items():
         if not file.is_file():
-            msg = f"{file} is missing"
+            msg = f"{file} is {'no file' if file.exists() else 'missing'}"
             raise DataError(msg, what)
         if not check_integrity(file, md5):
             msg = f"{file} is damaged or another file: its MD5 is not {md5}"

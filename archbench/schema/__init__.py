@@ -7,22 +7,25 @@ from archbench.schema.results import (
     RESULT_VERSION,
     SETTLED,
     SPLITS_OF_AN_EPOCH,
+    Attempt,
     Cell,
     Environment,
     Epoch,
+    Kind,
     Metrics,
     Outcome,
     Progress,
     Record,
     Split,
+    State,
     Status,
     Training,
 )
 from archbench.schema.timings import Allocator, Conditions, Engine, Memory, Mode, Peaks, Timing
 
 __all__ = [
-    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Allocator", "Budget", "Case", "Cell", "Conditions", "Cost",
-    "Count", "Device", "Engine", "Environment", "Epoch", "Memory", "Metrics", "Mode", "Outcome", "Peaks", "Precision",
-    "Progress", "Recipe", "Record", "SizedModel", "Split", "Status", "Study", "Timing", "Training", "View", "changed",
-    "digest", "fields",
+    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Allocator", "Attempt", "Budget", "Case", "Cell",
+    "Conditions", "Cost", "Count", "Device", "Engine", "Environment", "Epoch", "Kind", "Memory", "Metrics", "Mode",
+    "Outcome", "Peaks", "Precision", "Progress", "Recipe", "Record", "SizedModel", "Split", "State", "Status",
+    "Study", "Timing", "Training", "View", "changed", "digest", "fields",
 ]  # fmt: skip

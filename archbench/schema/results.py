@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, Self
 
 from archbench.schema.asked import Device, Recipe, View
 from archbench.schema.keys import changed, digest
@@ -16,6 +16,8 @@ RESULT_VERSION = 1
 
 Status = Literal["done", "failed", "diverged", "oom", "interrupted"]
 SETTLED: frozenset[Status] = frozenset({"done", "diverged"})  # runs that would come to the same again
+State = Literal["pending", "running", "done", "failed", "diverged", "oom", "interrupted"]
+Kind = Literal["number", "nan", "+inf", "-inf", "unknown"]
 Split = Literal["train", "validation", "test"]
 SPLITS_OF_AN_EPOCH: tuple[Split, Split] = ("train", "validation")
 
@@ -25,6 +27,7 @@ class Metrics:
     """Loss (mean cross-entropy), top-1 and top-k accuracy as fractions; None where they are not finite.
 
     Attributes:
+        loss_kind: what the loss is where it is None, as neither JSON nor SQLite can hold it.
         positions: top-1 by position where an image has several labels; `top1` is their mean.
         word: the share of images with all of their positions right; None where there is one.
     """
@@ -34,6 +37,7 @@ class Metrics:
     topk: float | None
     positions: tuple[float, ...] = ()
     word: float | None = None
+    loss_kind: Kind = "number"
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,13 @@ class Training:
     """What came of one training run.
 
     Attributes:
+        epochs: all of them, or the last alone where a store was asked for no curves.
         k: the k of top-k.
         test: metrics on the test split after the last epoch; None where the run did not get there.
         diverged_epoch: the epoch (from 1) whose loss was not finite.
         weights_sha256: hash of the final state, to tell whether two runs are the same to the bit.
         cached_features: whether a frozen backbone saw each image once, its features being kept for the epochs.
+        train_seconds: of all epochs, their evaluation apart.
     """
 
     epochs: tuple[Epoch, ...]
@@ -66,6 +72,7 @@ class Training:
     diverged_epoch: int | None = None
     weights_sha256: str | None = None
     cached_features: bool = False
+    train_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -130,14 +137,29 @@ class Cell:
             "result_version": self.result_version,
         })  # fmt: skip
 
+    def keyed(self, key: str) -> Self:
+        """Return the cell with a key that is known, which is then not computed."""
+        self.__dict__["key"] = key
+        return self
+
+    def in_case(self, case: str) -> Cell:
+        """Return the cell as it stands in a case of a study, which is no part of its key."""
+        return replace(self, case=case).keyed(self.key)
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one cell's training."""
+    """What became of one cell's training.
+
+    Attributes:
+        exit_code, signal: how its process ended, where that is what became of it.
+    """
 
     status: Status
     training: Training | None = None
     error: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
 
 
 @dataclass(frozen=True)
@@ -156,6 +178,32 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One time that a run was tried.
+
+    Attributes:
+        state: `running` only while the process that began it lives.
+        owner: marks the process that began it. host, boot_id, pid: which that was.
+        seconds: from a clock that nobody sets. epochs: that were finished.
+    """
+
+    id: int
+    key: str
+    state: State
+    owner: str
+    host: str
+    boot_id: str | None
+    pid: int | None
+    started_at: str
+    ended_at: str | None
+    seconds: float | None
+    exit_code: int | None
+    signal: int | None
+    error: str | None
+    epochs: int
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step of the work, for whoever wants to show it.
 
@@ -165,6 +213,7 @@ class Progress:
         done: steps done of the stage's `total`.
         detail: what is worth a line; empty where nothing is.
         finished: this was the last that is heard of `label`.
+        note: `detail` is to be seen whatever else is shown; nothing moved.
     """
 
     stage: Literal["size", "count", "time", "train"]
@@ -173,3 +222,4 @@ class Progress:
     total: float
     detail: str = ""
     finished: bool = False
+    note: bool = False

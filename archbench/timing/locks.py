@@ -51,6 +51,55 @@ def training_on(device: Device, on_wait: Callable[[str], None] = lambda why: Non
         yield
 
 
+def training_now(device: Device, tell: Callable[[str], None]) -> contextlib.ExitStack | None:
+    """Return what holds a device for training until it is closed; None where another times on it, or waits to.
+
+    Args:
+        device: of this machine.
+        tell: is told why there is none.
+    """
+    inside = contextlib.ExitStack()
+    try:
+        with _locked(f"{device}.gate", False, device, _give_up):
+            inside.enter_context(_locked(device, False, device, _give_up))
+    except _Busy as busy:
+        inside.close()
+        tell(str(busy))
+        return None
+    return inside
+
+
+@contextlib.contextmanager
+def core_groups(groups: int, size: int) -> Iterator[list[tuple[int, ...]]]:
+    """Within: groups of cores, each for a worker to be held to; none where not all can be had for these alone.
+
+    A core that another archbench holds its workers to is left to it, so that two of them do not share one while others
+    are free.
+    """
+    usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    with contextlib.ExitStack() as held:
+        free: list[int] = []
+        for core in usable:
+            if len(free) < groups * size:
+                with contextlib.suppress(_Busy):
+                    held.enter_context(_locked(f"core-{core}", True, "cpu", _give_up))
+                    free.append(core)
+        yield (
+            [tuple(free[first : first + size]) for first in range(0, groups * size, size)]
+            if (0 < groups * size <= len(free))
+            else []
+        )
+
+
+class _Busy(Exception):  # noqa: N818 - no error: it is tried again
+    """Another holds a lock."""
+
+
+def _give_up(why: str) -> None:
+    if why.startswith(WAITING[:20]):
+        raise _Busy(why)
+
+
 def _once(tell: Callable[[str], None]) -> Callable[[str], None]:
     """Return a listener that passes each text on once."""
     return functools.lru_cache(tell)

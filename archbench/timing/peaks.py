@@ -15,7 +15,7 @@ import msgspec
 from archbench.data.cache import cache_folder
 from archbench.environment import device_name
 from archbench.errors import OutputError
-from archbench.files import write_file
+from archbench.files import write_bytes
 from archbench.schema import Peaks, digest
 from archbench.timing.clock import clock_for
 from archbench.timing.locks import timing_on
@@ -67,7 +67,7 @@ def peaks_of(
     with timing_on(device, on_wait), torch_threads(threads):
         peaks = Peaks(matmul_flops_per_s(device, precision), copy_bytes_per_s(device))
     with contextlib.suppress(OutputError):  # a cache that cannot be written is done without
-        write_file(file, lambda path: path.write_bytes(msgspec.json.encode(peaks)))
+        write_bytes(file, msgspec.json.encode(peaks))
     return peaks
 
 

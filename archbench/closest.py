@@ -1,0 +1,55 @@
+"""What a run differs in from the stored one that is closest to it: why a result is not taken from the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archbench.schema import fields
+from archbench.units import options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from archbench.schema import Cell
+
+OF_A_CELL = ("dataset", "device", "device_name", "threads", "torch", "result_version")
+NAMES = {"device_name": "processor", "result_version": "archbench's results"}
+
+
+def differences(cell: Cell, other: Cell) -> dict[str, tuple[Any, Any]]:
+    """Return what of two runs' keys differs, by name, as (other's, cell's); what is only a long hash has no value."""
+    found = {}
+    mine, theirs = _parts(cell), _parts(other)
+    for name, value in mine.items():
+        if theirs[name] != value:
+            found[name] = (theirs[name], value)
+    return found
+
+
+def _parts(cell: Cell) -> dict[str, Any]:
+    sized = cell.sized
+    parts = {NAMES.get(name, name): getattr(cell, name) for name in OF_A_CELL}
+    parts |= fields(cell.recipe)
+    parts |= {"data": cell.data_sha256, "source of the model": sized and sized.source_sha256}
+    parts |= {"options": sized and options(sized.options), "input": sized and sized.input_shape}
+    return parts
+
+
+def closest_words(cell: Cell, others: Iterable[Cell]) -> str:
+    """Return what a run of the same model and budget that is closest differs in; empty where there is none.
+
+    A run that only differs in its seed is no surprise, and no word is lost on it.
+    """
+    same = [other for other in others if (other.model, other.budget) == (cell.model, cell.budget)]
+    if not same:
+        return ""
+    found = min((differences(cell, other) for other in same), key=len)
+    if set(found) <= {"seed"}:
+        return ""
+    return ", ".join(_words(name, *values) for name, values in found.items() if name != "seed")
+
+
+def _words(name: str, old: object, new: object) -> str:
+    if name in {"data", "source of the model"}:
+        return f"{'what the data are' if name == 'data' else 'the source of the model'}"
+    return f"{name} ({old}, now {new})"

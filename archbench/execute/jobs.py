@@ -1,0 +1,143 @@
+"""What is asked of a process of its own, and what comes back: the nouns of isolated work, and their lines of JSON."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from archbench.schema import Cell, Cost, Epoch, Memory, Outcome, View  # noqa: TC001 - msgspec reads annotations
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+KEEP_UP = b"."  # what a process says that has nothing to say but that it goes on
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is common to all work.
+
+    Attributes:
+        path: the module path. plugins: modules that register models and data.
+        data_root: the folder of data sets.
+        logs: the folder that what a run prints is written into, a file a run.
+        checkpoints: the folder that the state of trainings is kept in. weights: that of trained weights, if any.
+    """
+
+    path: list[str]
+    plugins: tuple[str, ...]
+    data_root: str | None
+    logs: str
+    checkpoints: str
+    weights: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work on a cell.
+
+    Attributes:
+        kind: what is done with it.
+        attempt: the attempt at a training; 0 otherwise.
+        done: its epochs that an earlier attempt finished, and the hashes of the checkpoints after them.
+        cores: what the process is held to; empty where it is not.
+    """
+
+    kind: Literal["cost", "memory", "train"]
+    cell: Cell
+    attempt: int = 0
+    done: tuple[tuple[Epoch, str | None], ...] = ()
+    cores: tuple[int, ...] = ()
+
+    def log(self, folder: str | Path) -> Path:
+        """Return the file in the folder of logs that its process prints into."""
+        return Path(folder) / f"{self.cell.key[:16]}.log"
+
+
+@dataclass(frozen=True)
+class Message:
+    """News of a job.
+
+    Attributes:
+        epoch: of a training, that ended. checkpoint: the hash of the state after it.
+        resumed: how many epochs of an earlier attempt it goes on behind.
+        note: what is worth a line.
+        cost, memory, outcome: what came of it. error: why nothing did.
+    """
+
+    epoch: Epoch | None = None
+    checkpoint: str | None = None
+    resumed: int | None = None
+    note: str | None = None
+    cost: Cost | None = None
+    memory: Memory | None = None
+    outcome: Outcome | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the warm process is told: to let a process begin, with the job's channel beside it, on these data."""
+
+    dataset: str
+    view: View
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended.
+
+    Attributes:
+        exit_code: or None where a signal ended it.
+        hung: whether it was ended since it gave no sign. by_kernel: whether the system ended it for its memory.
+        lost: whether it went with the warm process that it came from, through no fault of its own.
+    """
+
+    exit_code: int | None = None
+    signal: int | None = None
+    hung: bool = False
+    by_kernel: bool = False
+    lost: bool = False
+
+
+def remove_if_empty(log: Path) -> None:
+    """Remove a log that nothing was printed into, and its folder where it was the last."""
+    with contextlib.suppress(OSError):
+        if not log.stat().st_size:
+            log.unlink()
+            log.parent.rmdir()
+
+
+class Channel:
+    """One end of a connection that carries lines of JSON both ways."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        """Take a connected stream socket."""
+        self.connection = connection
+        self._rest = b""
+
+    def send(self, noun: object) -> None:
+        """Send a noun as a line."""
+        self.connection.sendall(msgspec.json.encode(noun) + b"\n")
+
+    def keep_up(self) -> None:
+        """Say that the work goes on."""
+        self.connection.sendall(KEEP_UP + b"\n")
+
+    def lines(self) -> Iterator[bytes] | None:
+        """Return the lines that have come, waiting for one where the connection blocks; None at its end."""
+        try:
+            received = self.connection.recv(1 << 16)
+        except BlockingIOError:
+            return iter(())
+        except ConnectionResetError:
+            received = b""
+        if not received:
+            return None
+        *whole, self._rest = (self._rest + received).split(b"\n")
+        return iter(whole)

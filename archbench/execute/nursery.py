@@ -1,0 +1,137 @@
+"""`python -m archbench.execute.nursery CONTROL`: a warm process that a process for each job is forked from.
+
+It has imported all that a job needs and holds the data, so that a process of its own costs a run some milliseconds
+instead of seconds. It trains nothing and starts no pool of threads: what is forked from it is as good as new. It ends
+when its parent does, and so does all that it forked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from archbench.execute.jobs import Channel, Order, Setup
+
+if TYPE_CHECKING:
+    from archbench.data import Dataset
+    from archbench.schema import View
+
+KEPT = 3  # data sets, as the cases of a study may take turns
+DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def main(control: socket.socket) -> None:
+    """Serve orders until the parent is gone: each comes with the end of a job's channel."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    setup = msgspec.json.decode(control.recv(1 << 20), type=Setup)
+    sys.path[:] = setup.path
+    dataset_of = _warm_up(setup)
+    awoken, wake = os.pipe()
+    for end in (awoken, wake):
+        os.set_blocking(end, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake)
+    while True:
+        ready, _, _ = select.select([control.fileno(), awoken], [], [])
+        if awoken in ready:
+            os.read(awoken, 4096)
+            _report_ended(control)
+        if control.fileno() in ready and not _serve(control, dataset_of, setup):
+            os._exit(0)
+
+
+def _warm_up(setup: Setup) -> partial[Dataset]:
+    """Import all that a job needs; return what loads data, and keeps them."""
+    import torch
+    import torch._dynamo  # what an optimizer's first step imports, in more than a second
+
+    import zoo
+    from archbench.budget import size_model
+    from archbench.cost import measure_cost
+    from archbench.data import load_dataset
+    from archbench.execute import child  # noqa: F401 - all that it needs
+
+    torch.set_num_threads(1)  # a pool of threads would not outlive the fork
+    measure_cost(size_model("linear", None, (1, 8, 8), 2))  # imports what counters need
+    for plugin in setup.plugins:
+        try:
+            zoo.import_models(plugin)
+        except (zoo.ModelImportError, zoo.DuplicateModelError) as error:
+            print(error, file=sys.stderr)  # noqa: T201 - the log; a cell that needs the plugin fails by name
+
+    @lru_cache(maxsize=KEPT)
+    def dataset_of(name: str, view: View) -> Dataset:
+        return load_dataset(name, setup.data_root, view=view)
+
+    gc.collect()
+    gc.freeze()  # so that children do not copy pages only to count references
+    return partial(dataset_of)
+
+
+def _serve(control: socket.socket, dataset_of: partial[Dataset], setup: Setup) -> bool:
+    """Fork a process for an order; return whether there was one."""
+    message, ends, _, _ = socket.recv_fds(control, 1 << 20, 1)
+    if not message:
+        return False
+    order = msgspec.json.decode(message, type=Order)
+    channel = Channel(socket.socket(fileno=ends[0]))
+    from archbench.errors import reason
+    from archbench.execute.child import say_failed, serve
+
+    try:
+        dataset = dataset_of(order.dataset, order.view)
+        process = os.fork()
+    except Exception as error:  # noqa: BLE001 - a source may raise anything
+        say_failed(channel, reason(error))
+        channel.connection.close()
+        control.send(b"[0, 0]")
+        return True
+    if process == 0:
+        try:
+            control.close()
+            _become_a_child()
+            serve(channel, dataset, setup)
+        finally:
+            os._exit(70)  # not reached: a child ends by itself
+    channel.connection.close()
+    control.send(msgspec.json.encode((process, None)))
+    return True
+
+
+def _become_a_child() -> None:
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setpgid(0, 0)  # what a model starts ends with it
+    parent = os.getppid()
+    # The kernel ends it with its parent even in a call that holds the interpreter.
+    ctypes.CDLL(None).prctl(DIES_WITH_PARENT, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", encoding="ascii")  # before the parent, if one has to go
+
+
+def _report_ended(control: socket.socket) -> None:
+    while True:
+        try:
+            process, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if process == 0:
+            return
+        control.send(msgspec.json.encode((process, os.waitstatus_to_exitcode(status))))
+
+
+if __name__ == "__main__":
+    main(socket.socket(fileno=int(sys.argv[1])))

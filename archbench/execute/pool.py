@@ -1,0 +1,264 @@
+"""The parent's side of processes: jobs are handed out, news comes back, and whatever happens to one costs one job."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from archbench.environment import worker_variables
+from archbench.errors import OutputError
+from archbench.execute.child import KEPT, STOP
+from archbench.execute.jobs import KEEP_UP, Channel, Ended, Job, Message, Order, remove_if_empty
+from archbench.execute.kills import kernel_kills
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from archbench.execute.jobs import Setup
+    from archbench.execute.stops import Stops
+
+# The module path is this process's, whatever folder the other is started in.
+NURSERY = (
+    "import runpy, sys; sys.path[:0] = sys.argv[2:]; runpy.run_module('archbench.execute.nursery', run_name='__main__')"
+)
+LOG = "processes.log"  # of the warm process
+LAST_WORDS_SECONDS = 2  # that what a dead process said has to arrive
+LOOK_SECONDS = 0.5  # between looks for jobs that have to wait, and for processes that give no sign
+
+
+@dataclass(frozen=True)
+class Work:
+    """Jobs to do, and who is told of them.
+
+    Attributes:
+        next_job: returns a job, or None while there is none to begin.
+        more: whether there is or may come another.
+        on_message: is told of news; the epoch that it tells of is committed when it returns.
+        on_end: is told how a job's process ended, after its last message.
+        stops: says when to end.
+        workers: processes at a time.
+        timeout: gives the seconds after which a job's process that gave no sign is ended; None for never.
+    """
+
+    next_job: Callable[[], Job | None]
+    more: Callable[[], bool]
+    on_message: Callable[[Job, Message], None]
+    on_end: Callable[[Job, Ended], None]
+    stops: Stops
+    workers: int = 1
+    timeout: Callable[[Job], float | None] = lambda job: None
+
+
+class Runner(Protocol):
+    """Does jobs."""
+
+    def run(self, work: Work) -> None:
+        """Do all jobs of a piece of work, or end early where it is told to stop."""
+
+    def close(self) -> None:
+        """End what is left."""
+
+
+@dataclass
+class _Running:
+    job: Job
+    channel: Channel
+    last: float  # when it gave the last sign
+    kills: int
+    process: int | None = None
+    ended: Ended | None = None
+    hung: bool = False
+    open: bool = True
+    messages: list[Message] = field(default_factory=list)
+
+
+class Isolated:
+    """Jobs in processes of their own, forked from a warm one; only this process writes to the store."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Take what is common to all jobs; the warm process begins to import at once."""
+        self._setup = setup
+        self._nursery: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._starting: list[_Running] = []
+        self._running: list[_Running] = []
+        self._warm()
+
+    def _warm(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        Path(self._setup.logs).mkdir(parents=True, exist_ok=True)
+        with theirs, (Path(self._setup.logs) / LOG).open("ab") as log:
+            self._nursery = subprocess.Popen(  # noqa: S603 - our own code
+                [sys.executable, "-P", "-c", NURSERY, str(theirs.fileno()), *self._setup.path],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(theirs.fileno(),), env=worker_variables(),
+                process_group=0,  # Ctrl-C in a terminal reaches the parent only
+            )  # fmt: skip
+        self._control = ours
+        with contextlib.suppress(OSError):  # it died at once: the first job finds it so
+            ours.send(msgspec.json.encode(self._setup))
+
+    def run(self, work: Work) -> None:
+        """Do all jobs of a piece of work, each in a process of its own."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(work.stops.awoken, selectors.EVENT_READ)
+            try:
+                while self._running or (work.more() and not work.stops.level):
+                    self._begin(work, selector)
+                    self._hear(work, selector)
+                    self._obey(work)
+                    self._end_hung(work)
+                    self._finish(work)
+            finally:
+                self._kill_all()
+                self._running.clear()
+                self._starting.clear()
+
+    def _begin(self, work: Work, selector: selectors.BaseSelector) -> None:
+        while len(self._running) < work.workers and not work.stops.level:
+            job = work.next_job()
+            if job is None:
+                return
+            if self._control is None:
+                self._warm()
+            assert self._control is not None  # noqa: S101 - made just now
+            if self._control not in selector.get_map():
+                selector.register(self._control, selectors.EVENT_READ)
+            ours, theirs = socket.socketpair()
+            running = _Running(job, Channel(ours), time.monotonic(), kernel_kills())
+            self._running.append(running)
+            with theirs, contextlib.suppress(OSError):  # the warm process is dead, which is heard in a moment
+                running.channel.send(job)
+                ours.setblocking(False)
+                order = msgspec.json.encode(Order(job.cell.dataset, job.cell.view))
+                self._starting.append(running)
+                socket.send_fds(self._control, [order], [theirs.fileno()])
+            selector.register(ours, selectors.EVENT_READ, running)
+
+    def _hear(self, work: Work, selector: selectors.BaseSelector) -> None:
+        for key, _ in selector.select(LOOK_SECONDS):
+            if key.fileobj is work.stops.awoken:
+                work.stops.drain()
+            elif key.fileobj is self._control:
+                self._hear_of_processes(selector)
+            else:
+                self._hear_of_job(key.data, work, selector)
+
+    def _hear_of_processes(self, selector: selectors.BaseSelector) -> None:
+        assert self._control is not None  # noqa: S101 - it is what was heard
+        try:
+            message = self._control.recv(4096)
+        except ConnectionError:
+            message = b""
+        if not message:
+            self._lost_all(selector)
+            return
+        process, code = msgspec.json.decode(message)
+        if code is None:
+            begun = self._starting.pop(0)
+            begun.process, begun.last = process, time.monotonic()
+        elif process == 0:
+            self._starting.pop(0).ended = Ended(1)
+        else:
+            for running in self._running:
+                if running.process == process and running.ended is None:
+                    running.ended = Ended(code, None) if code >= 0 else Ended(None, -code)
+                    running.last = time.monotonic()
+
+    def _lost_all(self, selector: selectors.BaseSelector) -> None:
+        """The warm process died, and with it all that came from it."""
+        assert self._control is not None  # noqa: S101 - it is what was heard
+        selector.unregister(self._control)
+        self._close_nursery()
+        for running in self._running:
+            running.ended = running.ended or Ended(None, signal.SIGKILL, lost=True)
+        self._starting.clear()
+
+    def _hear_of_job(self, running: _Running, work: Work, selector: selectors.BaseSelector) -> None:
+        lines = running.channel.lines()
+        running.last = time.monotonic()
+        if lines is None:
+            running.open = False
+            selector.unregister(running.channel.connection)
+            running.channel.connection.close()
+            return
+        for line in lines:
+            if line != KEEP_UP:
+                self._pass_on(running, msgspec.json.decode(line, type=Message), work)
+
+    def _pass_on(self, running: _Running, message: Message, work: Work) -> None:
+        if message.error is not None and running.job.kind == "train" and message.outcome is None:
+            what, _, remedy = message.error.partition("\n")
+            raise OutputError(what, remedy)  # a disk that is full is so for all
+        work.on_message(running.job, message)
+        if message.epoch is not None:
+            with contextlib.suppress(OSError):  # it has ended already
+                running.channel.connection.sendall(b"%s %d\n" % (KEPT, message.epoch.epoch))
+
+    def _obey(self, work: Work) -> None:
+        at_once = work.stops.level > 1 or work.stops.overdue
+        for running in self._running:
+            if at_once and running.ended is None:
+                _kill(running)
+            elif work.stops.level and running.open:
+                with contextlib.suppress(OSError):
+                    running.channel.connection.sendall(STOP + b"\n")
+
+    def _end_hung(self, work: Work) -> None:
+        for running in self._running:
+            timeout = work.timeout(running.job)
+            at_work = running.process is not None and running.ended is None and not running.hung
+            if at_work and timeout is not None and time.monotonic() - running.last > timeout:
+                running.hung = True
+                _kill(running)
+
+    def _finish(self, work: Work) -> None:
+        for running in list(self._running):
+            ended = running.ended
+            if ended is None or (running.open and time.monotonic() - running.last < LAST_WORDS_SECONDS):
+                continue
+            if running.open:  # something that it started holds the other end
+                _kill(running)
+            by_kernel = ended.signal == signal.SIGKILL and not running.hung and kernel_kills() > running.kills
+            self._running.remove(running)
+            remove_if_empty(running.job.log(self._setup.logs))
+            work.on_end(
+                running.job, Ended(ended.exit_code, ended.signal, running.hung, by_kernel, ended.lost and not by_kernel)
+            )
+
+    def _kill_all(self) -> None:
+        for running in self._running:
+            if running.ended is None:
+                _kill(running)
+            running.channel.connection.close()
+
+    def _close_nursery(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        if self._nursery is not None:
+            self._nursery.kill()  # which ends all that came from it
+            self._nursery.wait()
+            self._nursery = None
+
+    def close(self) -> None:
+        """End the warm process."""
+        self._close_nursery()
+        remove_if_empty(Path(self._setup.logs) / LOG)
+
+
+def _kill(running: _Running) -> None:
+    """End a process and all that it started."""
+    if running.process is not None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(running.process, signal.SIGKILL)

@@ -1,0 +1,242 @@
+"""SQLite: every record, every attempt, every epoch. One file a results folder, written by one process at a time.
+
+database   the file: opened, made, brought up to date        versions   its tables, and those of older ones
+rows       every row with its hash                           records    nouns <-> rows
+owners     who is at work, by a lock of the kernel           check      what is damaged
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from archbench.schema import Attempt, Study, Timing
+from archbench.store import records as r
+from archbench.store.check import check
+from archbench.store.database import FILE_NAME, explained, open_for_work, open_to_read, transaction
+from archbench.store.owners import Owner, is_alive, owner_files
+from archbench.store.records import Begun, Run, now
+from archbench.store.rows import hash_of, insert, scan, text_of, update
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from archbench.schema import Cell, Epoch, Outcome, Record
+
+__all__ = ["FILE_NAME", "Begun", "Owner", "Run", "Store", "is_alive", "now", "owner_files"]
+
+LOST = "its process died"
+
+
+class Store:
+    """The results of one folder.
+
+    A `done` run is never changed: a retry adds an attempt, and a second `done` of the same key is dropped. Rows whose
+    content does not fit their hash are left out and named in `damage`.
+    """
+
+    def __init__(self, folder: Path, *, create: bool = False) -> None:
+        """Open the store of a folder.
+
+        Args:
+            folder: the results folder.
+            create: make the folder and the store where they are missing, and be sure that they can be written.
+
+        Raises:
+            OutputError: the folder cannot be written (only with `create`).
+            StoreError: there is no store, or a file that is none, or one of a newer archbench.
+        """
+        self.folder = folder
+        self.path = folder / FILE_NAME
+        self._db, self.damage = open_for_work(folder) if create else open_to_read(folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def begin(self, begun: Begun, owner: str) -> int | None:
+        """Begin a run for an owner; return its attempt, or None where it is done or another is at work on it."""
+        with self._writing():
+            spec = r.spec_of(self._db, begun.cell)
+            query = "SELECT * FROM attempts WHERE spec = ? AND status IN ('running', 'done')"
+            for row in self._db.execute(query, (spec,)).fetchall():
+                if hash_of(row[:-1]) != row[-1]:
+                    # It cannot be read any more; it stays, and makes room.
+                    self._db.execute("UPDATE attempts SET status = 'damaged' WHERE id = ?", (row[0],))
+                elif row[2] == "done" or is_alive(self.folder, row[3]):
+                    return None
+                else:
+                    self._lost(row[0])
+            return r.insert_attempt(self._db, begun, owner=owner)
+
+    def resumed(self, attempt: int, epochs: Iterable[tuple[Epoch, str | None]]) -> None:
+        """Commit that an attempt goes on behind these epochs, which an earlier one made."""
+        with self._writing():
+            for epoch, checkpoint in epochs:
+                r.insert_epoch(self._db, attempt, epoch, checkpoint)
+
+    def add_epoch(self, attempt: int, epoch: Epoch, checkpoint: str | None = None) -> None:
+        """Commit an epoch, with the hash of the checkpoint that was written before."""
+        with self._writing():
+            r.insert_epoch(self._db, attempt, epoch, checkpoint)
+
+    def finish(self, attempt: int, outcome: Outcome, seconds: float) -> None:
+        """Commit what became of an attempt.
+
+        Args:
+            attempt: which.
+            outcome: of it.
+            seconds: it took, by a clock that nobody sets.
+        """
+        with self._writing():
+            epochs = r.insert_missing_epochs(self._db, attempt, outcome.training)
+            update(
+                self._db,
+                "attempts",
+                attempt,
+                **r.outcome_row(outcome, epochs),
+                ended_at=now(),
+                seconds=max(0.0, seconds),
+            )
+
+    def add(self, record: Record) -> None:
+        """Commit a run that is over; one that is done already stays as it is."""
+        with self._writing():
+            spec = r.spec_of(self._db, record.cell)
+            query = "SELECT * FROM attempts WHERE spec = ? AND status = 'done'"
+            for row in self._db.execute(query, (spec,)).fetchall():
+                if hash_of(row[:-1]) != row[-1]:
+                    self._db.execute("UPDATE attempts SET status = 'damaged' WHERE id = ?", (row[0],))
+                elif record.status == "done":
+                    return
+            r.insert_record(self._db, record)
+
+    def recover(self) -> list[str]:
+        """Mark what dead processes left running as interrupted; return the keys."""
+        with self._writing():
+            query = (
+                "SELECT attempts.id, owner, key FROM attempts JOIN specs ON specs.id = spec WHERE status = 'running'"
+            )
+            dead = [row for row in self._db.execute(query).fetchall() if not is_alive(self.folder, row[1])]
+            for attempt, _, _ in dead:
+                self._lost(attempt)
+        return [key for _, _, key in dead]
+
+    def _lost(self, attempt: int) -> None:
+        epochs = r.insert_missing_epochs(self._db, attempt, None)
+        update(self._db, "attempts", attempt, status="interrupted", error=LOST, epochs=epochs)
+
+    def add_timings(self, timings: Iterable[Timing]) -> None:
+        """Commit the timings of a session, all or none."""
+        with self._writing():
+            for timing in timings:
+                insert(self._db, "timings", session=timing.session, sized_key=timing.sized_key, timing=text_of(timing))
+
+    def add_study(self, study: Study, cells: Sequence[tuple[Cell, str]]) -> None:
+        """Commit what was asked for and its cells with their cases, unless it is what was asked for last."""
+        keys = [(cell.key, case) for cell, case in cells]
+        if self.last_study() == (study, keys):
+            return
+        with self._writing():
+            for cell, _ in cells:  # so that what is still to do can be listed
+                r.spec_of(self._db, cell)
+            names = text_of([(key, case) if case else key for key, case in keys])
+            insert(self._db, "studies", created_at=now(), keys=names, study=text_of(study))
+
+    def records(self, keys: Iterable[str] | None = None, *, curves: bool = True) -> dict[str, Record]:
+        """Return by key, in the order of `keys` (by default all, as they ran), the `done` run or the last attempt.
+
+        Args:
+            keys: which; all where None.
+            curves: whether trainings have all of their epochs, or the last alone.
+        """
+        asked = None if keys is None else list(keys)
+        with self._reading():
+            found = r.read_records(self._db, self.damage, asked, curves=curves)
+        return found if asked is None else {key: found[key] for key in asked if key in found}
+
+    def runs(self) -> dict[str, Run]:
+        """Return what `records` does as rows that share what is common to many: for runs by the hundred thousand."""
+        with self._reading():
+            return r.read_runs(self._db, self.damage, None)
+
+    def keys(self, beginning: str) -> list[str]:
+        """Return the keys that begin so, run or not."""
+        with self._reading():
+            return [row[1] for row in scan(self._db, "specs", self.damage) if row[1].startswith(beginning)]
+
+    def cells(self, keys: Iterable[str]) -> dict[str, Cell]:
+        """Return cells by key, run or not."""
+        with self._reading():
+            shared = r.Shared(self._db, self.damage)
+            wanted = set(keys)
+            rows = [row for row in scan(self._db, "specs", self.damage) if row[1] in wanted]
+            found = {row[1]: shared.cell(*row[1:]) for row in rows}
+        return {key: cell for key, cell in found.items() if cell is not None}
+
+    def attempts(self) -> list[Attempt]:
+        """Return every attempt, the oldest first; what a dead process left running is interrupted."""
+        with self._reading():
+            found = r.read_attempts(self._db, self.damage)
+        alive: dict[str, bool] = {}
+        for attempt in found:
+            if attempt.state == "running" and attempt.owner not in alive:
+                alive[attempt.owner] = is_alive(self.folder, attempt.owner)
+        return [
+            replace(attempt, state="interrupted", error=LOST)
+            if attempt.state == "running" and not alive[attempt.owner]
+            else attempt
+            for attempt in found
+        ]
+
+    def checkpoints(self, key: str) -> list[tuple[Epoch, str | None]]:
+        """Return the epochs of the last attempt at a run that kept checkpoints, with the hashes of these."""
+        with self._reading():
+            return r.read_checkpoints(self._db, self.damage, key)
+
+    def timings(self) -> list[Timing]:
+        """Return all timings, the oldest first."""
+        with self._reading():
+            rows = scan(self._db, "timings", self.damage)
+            return [msgspec.json.decode(row[3], type=Timing) for row in rows]
+
+    def last_study(self) -> tuple[Study, list[tuple[str, str]]] | None:
+        """Return what was asked for last and its cells as (key, case), or None."""
+        with self._reading():
+            rows = list(scan(self._db, "studies", self.damage))
+        if not rows:
+            return None
+        _, _, keys, study = rows[-1]
+        cells = msgspec.json.decode(keys, type=list[str | tuple[str, str]])
+        return msgspec.json.decode(study, type=Study), [(cell, "") if isinstance(cell, str) else cell for cell in cells]
+
+    def verify(self) -> list[str]:
+        """Return all that is damaged, by name: pages, rows, and rows that are missing."""
+        with self._reading():
+            return list(dict.fromkeys([*self.damage, *check(self._db, self.path)]))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Within: all that is read is of one moment, whatever others write meanwhile."""
+        with self._reading():
+            self._db.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._db.execute("ROLLBACK")
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with explained(self.path, writing=True), transaction(self._db):
+            yield
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        with explained(self.path):
+            yield

@@ -1,0 +1,284 @@
+"""Nouns <-> rows: a run's cell is kept once, its epochs as they come, and what many runs share in rows of its own."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from archbench.schema import (
+    Attempt,
+    Cell,
+    Cost,
+    Environment,
+    Epoch,
+    Memory,
+    Outcome,
+    Recipe,
+    Record,
+    Status,
+    Training,
+)
+from archbench.store.rows import COLUMNS, hash_of, insert, part, scan, text_of, update
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Iterator, Sequence
+
+Noun = TypeVar("Noun")
+
+UNKNOWN = Environment("unknown", "unknown", "unknown", 0, None, None, "unknown", "unknown", "unknown", None, None)
+EPOCH = msgspec.json.Decoder(Epoch)
+TRAINING = msgspec.json.Decoder(Training)
+ENVIRONMENT, COST, MEMORY, TRAINED, ERROR, ENDED_AT = (
+    COLUMNS["attempts"].index(name) for name in ("environment", "cost", "memory", "training", "error", "ended_at")
+)
+MOST_KEYS_ASKED = 10_000  # beyond, reading everything is quicker
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def boot_id() -> str | None:
+    """Return what tells this run of the machine from the one before; None where the system has no such thing."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What is known of a run when it begins."""
+
+    cell: Cell
+    environment: Environment
+    cost: Cost | None = None
+    memory: Memory | None = None
+
+
+def spec_of(db: sqlite3.Connection, cell: Cell) -> int:
+    """Return the id of a cell's row, which is made where it is missing and set right where it is damaged."""
+    # The same setting with another seed shares its row; why it could not be run, once, is the attempt's to say.
+    setting = part(db, replace(cell, recipe=replace(cell.recipe, seed=0), problem=None, case=""))
+    found = db.execute("SELECT id, key, setting, seed, sha256 FROM specs WHERE key = ?", (cell.key,)).fetchone()
+    if found is None:
+        return insert(db, "specs", key=cell.key, setting=setting, seed=cell.recipe.seed)
+    if hash_of(found[:-1]) != found[-1]:
+        update(db, "specs", found[0], key=cell.key, setting=setting, seed=cell.recipe.seed)
+    return int(found[0])
+
+
+def insert_attempt(db: sqlite3.Connection, begun: Begun, **values: Any) -> int:
+    """Add an attempt at a run, as the one that is going on unless `values` say otherwise."""
+    here = {
+        "status": "running", "owner": "", "host": platform.node(), "boot_id": boot_id(), "pid": os.getpid(),
+        "started_at": now(), "epochs": 0,
+    }  # fmt: skip
+    return insert(
+        db, "attempts", **{
+            **here, "spec": spec_of(db, begun.cell), "environment": part(db, begun.environment),
+            "cost": part(db, begun.cost), "memory": part(db, begun.memory), **values,
+        }
+    )  # fmt: skip
+
+
+def insert_epoch(db: sqlite3.Connection, attempt: int, epoch: Epoch, checkpoint: str | None = None) -> None:
+    """Add an epoch of an attempt."""
+    insert(db, "epochs", attempt=attempt, epoch=epoch.epoch, metrics=text_of(epoch), checkpoint=checkpoint)
+
+
+def insert_missing_epochs(db: sqlite3.Connection, attempt: int, training: Training | None) -> int:
+    """Add what of a training's epochs is not there yet; return how many there are."""
+    query = "SELECT epoch FROM epochs WHERE attempt = ?"
+    there = {number for (number,) in db.execute(query, (attempt,)).fetchall()}
+    missing = [epoch for epoch in (training.epochs if training else ()) if epoch.epoch not in there]
+    for epoch in missing:
+        insert_epoch(db, attempt, epoch)
+    return len(there) + len(missing)
+
+
+def outcome_row(outcome: Outcome, epochs: int) -> dict[str, Any]:
+    """Return the columns of an attempt that its outcome fills."""
+    training = outcome.training
+    if training is not None:
+        spent = training.train_seconds or sum(epoch.train_seconds for epoch in training.epochs)
+        training = replace(training, epochs=training.epochs[-1:], train_seconds=spent)
+    return {
+        "status": outcome.status, "exit_code": outcome.exit_code, "signal": outcome.signal, "error": outcome.error,
+        "epochs": epochs, "training": None if training is None else text_of(training),
+    }  # fmt: skip
+
+
+def insert_record(db: sqlite3.Connection, record: Record) -> int:
+    """Add a run that is over, as it was made elsewhere or by an older archbench."""
+    training = record.training
+    attempt = insert_attempt(
+        db, Begun(record.cell, record.environment, record.cost, record.memory), host=record.environment.machine,
+        boot_id=None, pid=None, started_at=record.finished_at, ended_at=record.finished_at,
+        seconds=training.seconds if training else None,
+        **outcome_row(Outcome(record.status, training, record.error), len(training.epochs) if training else 0),
+    )  # fmt: skip
+    for epoch in training.epochs if training else ():
+        insert_epoch(db, attempt, epoch)
+    return attempt
+
+
+class Run(NamedTuple):
+    """One run as it is stored, what many share being the same object for all of them.
+
+    Attributes:
+        setting: its cell, but for its seed. training: as JSON, with its last epoch alone.
+    """
+
+    attempt: int
+    key: str
+    setting: Cell
+    seed: int
+    status: Status
+    environment: Environment
+    cost: Cost | None
+    memory: Memory | None
+    training: str | None
+    error: str | None
+    ended_at: str
+
+    def trained(self) -> Training | None:
+        """Return its training, with its last epoch alone."""
+        return None if self.training is None else TRAINING.decode(self.training)
+
+
+def read_runs(db: sqlite3.Connection, damage: list[str], keys: Sequence[str] | None) -> dict[str, Run]:
+    """Return runs by key: the attempt that is done, or the last that is over.
+
+    Args:
+        db: the database.
+        damage: what cannot be read is added to it.
+        keys: which; all where None.
+    """
+    with no_collection():
+        some = keys if keys is not None and len(keys) <= MOST_KEYS_ASKED else None
+        specs = {row[0]: row[1:] for row in scan(db, "specs", damage, *_among("key", some))}
+        shared = Shared(db, damage)
+        found: dict[str, Run] = {}
+        for row in scan(db, "attempts", damage, *(("", ()) if some is None else _among("spec", list(specs)))):
+            attempt, spec, status = row[:3]
+            if status in {"running", "damaged"}:
+                continue
+            key, setting, seed = specs.get(spec, ("", 0, 0))
+            cell = shared.noun(setting, Cell)
+            if cell is None:
+                damage.append(f"attempts {attempt}: what was run cannot be read any more")
+            elif key not in found or found[key].status != "done":
+                found[key] = Run(
+                    attempt, key, cell, seed, status, shared.noun(row[ENVIRONMENT], Environment) or UNKNOWN,
+                    shared.noun(row[COST], Cost), shared.noun(row[MEMORY], Memory), row[TRAINED], row[ERROR],
+                    row[ENDED_AT] or "",
+                )  # fmt: skip
+        return found
+
+
+def read_records(
+    db: sqlite3.Connection, damage: list[str], keys: Sequence[str] | None, *, curves: bool
+) -> dict[str, Record]:
+    """Return the same as records, their trainings with all of their epochs, or without `curves` the last alone."""
+    with no_collection():
+        runs = read_runs(db, damage, keys)
+        attempts = None if keys is None else [run.attempt for run in runs.values()]
+        epochs = read_epochs(db, damage, attempts) if curves else {}
+        recipes: dict[tuple[int, int], Recipe] = {}
+        return {key: _record(run, recipes, epochs.get(run.attempt)) for key, run in runs.items()}
+
+
+def _record(run: Run, recipes: dict[tuple[int, int], Recipe], epochs: list[Epoch] | None) -> Record:
+    place = (id(run.setting), run.seed)
+    recipe = recipes.get(place) or recipes.setdefault(place, replace(run.setting.recipe, seed=run.seed))
+    training = run.trained()
+    if training is not None and epochs is not None:
+        training = replace(training, epochs=tuple(epochs))
+    cell = replace(run.setting, recipe=recipe).keyed(run.key)  # the row's hash vouches for the key
+    return Record(cell, run.status, run.environment, run.cost, training, (), run.error, run.ended_at, run.memory)
+
+
+class Shared:
+    """The rows that many others share, decoded once each."""
+
+    def __init__(self, db: sqlite3.Connection, damage: list[str]) -> None:
+        """Read all of them."""
+        self._contents = dict(scan(db, "parts", damage))
+        self._nouns: dict[int, Any] = {}
+
+    def noun(self, number: int | None, kind: type[Noun]) -> Noun | None:
+        """Return a part as a noun; None where there is none, or none that can be read."""
+        if number is None or number not in self._contents:
+            return None
+        if number not in self._nouns:
+            self._nouns[number] = msgspec.json.decode(self._contents[number], type=kind)
+        return self._nouns[number]  # type: ignore[no-any-return]
+
+    def cell(self, key: str, setting: int, seed: int) -> Cell | None:
+        """Return a cell from its setting and its seed."""
+        common = self.noun(setting, Cell)
+        if common is None:
+            return None
+        return replace(common, recipe=replace(common.recipe, seed=seed)).keyed(key)  # the row's hash vouches for it
+
+
+def read_epochs(db: sqlite3.Connection, damage: list[str], attempts: Sequence[int] | None) -> dict[int, list[Epoch]]:
+    """Return the epochs of attempts, in their order; of all where None."""
+    found: dict[int, list[Epoch]] = {}
+    for attempt, _, metrics, _ in scan(db, "epochs", damage, *_among("attempt", attempts)):
+        found.setdefault(attempt, []).append(EPOCH.decode(metrics))
+    return found
+
+
+def read_checkpoints(db: sqlite3.Connection, damage: list[str], key: str) -> list[tuple[Epoch, str | None]]:
+    """Return the epochs of the last attempt at a run that kept checkpoints, each with its checkpoint's hash."""
+    query = (
+        "SELECT max(attempt) FROM epochs JOIN attempts ON attempts.id = attempt JOIN specs ON specs.id = spec "
+        "WHERE key = ? AND checkpoint IS NOT NULL"
+    )
+    (attempt,) = db.execute(query, (key,)).fetchone()
+    rows = [] if attempt is None else scan(db, "epochs", damage, *_among("attempt", [attempt]))
+    return [(EPOCH.decode(metrics), checkpoint) for _, _, metrics, checkpoint in rows]
+
+
+def read_attempts(db: sqlite3.Connection, damage: list[str]) -> list[Attempt]:
+    """Return every attempt, the oldest first, its state as it stands in its row."""
+    keys = {row[0]: row[1] for row in scan(db, "specs", damage)}
+    rows = (dict(zip(COLUMNS["attempts"], row, strict=True)) for row in scan(db, "attempts", damage))
+    return [
+        Attempt(
+            id=row["id"], key=keys[row["spec"]], state=row["status"],
+            **{name: row[name] for name in Attempt.__dataclass_fields__ if name not in {"id", "key", "state"}},
+        )
+        for row in rows if row["spec"] in keys and row["status"] != "damaged"
+    ]  # fmt: skip
+
+
+def _among(column: str, values: Iterable[Any] | None) -> tuple[str, tuple[str, ...]]:
+    """Return a condition that a column holds one of these values; none where they are None."""
+    if values is None:
+        return "", ()
+    return f"WHERE {column} IN (SELECT value FROM json_each(?))", (text_of(list(values)),)  # noqa: S608
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Within: the garbage collector does not look through the hundreds of thousands of nouns that come to be."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

@@ -1,0 +1,108 @@
+"""Ctrl-C once and twice, and SIGTERM: what is kept, what is said, what is left running, and the exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+
+import pytest
+from processes import BRIEFLY, SWEEP, Running, attempts, done_rows, linux, results
+
+from archbench.store import Store
+
+pytestmark = linux
+
+SLOW = """
+import time
+from torch import nn
+
+class Slow(nn.Sequential):
+    def forward(self, x):
+        if self.training:
+            time.sleep(0.02)
+        return super().forward(x)
+
+def slow(num_classes, width=8):
+    return Slow(nn.Flatten(), nn.Linear(64, width), nn.Linear(width, num_classes))
+"""
+
+
+def slow(folder, *words):
+    """Start a comparison of a model that takes its time."""
+    (folder / "slow_models.py").write_text(SLOW)
+    asked = (
+        "compare",
+        "slow_models:slow",
+        "--budgets",
+        "3k",
+        "--seeds",
+        "3",
+        *BRIEFLY,
+        "--out",
+        folder / "out",
+        *words,
+    )
+    return Running(*asked, cwd=folder), "archbench " + " ".join(map(str, asked))
+
+
+def test_ctrl_c_once_stops_after_the_step_and_all_is_kept(tmp_path):
+    running, command = slow(tmp_path, "--epochs", "500")
+    running.wait_for_epochs(tmp_path / "out", 3)
+    os.killpg(running.process.pid, signal.SIGINT)  # as a terminal does: the whole group
+    code, out, err = running.end()
+    assert code == 130
+    assert out == ""
+    assert "stopping after the step" in err
+    assert "runs are finished and kept in" in err
+    assert err.rstrip().endswith(command)
+    assert "Traceback" not in err
+    running.all_end()
+    assert {tried[-1] for tried in attempts(tmp_path / "out").values()} == {"interrupted"}
+    with Store(tmp_path / "out") as store:
+        stopped = store.attempts()
+        assert all(attempt.error == "stopped" for attempt in stopped)
+        assert sum(attempt.epochs for attempt in stopped) >= 3
+
+
+@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, signal_, code):
+    running, _ = slow(tmp_path, "--epochs", "4")
+    running.wait_for_epochs(tmp_path / "out")
+    running.process.send_signal(signal_)
+    ended, out, err = running.end()
+    assert ended == code
+    assert "The same command goes on from there" in err
+    assert "Traceback" not in out + err
+    running.all_end()
+    before = done_rows(tmp_path / "out")
+    again = Running("resume", tmp_path / "out", "-q", cwd=tmp_path).end()
+    assert again[0] == 0, again
+    assert before.items() <= done_rows(tmp_path / "out").items()
+    states = attempts(tmp_path / "out")
+    assert all(tried[-1] == "done" for tried in states.values())
+    assert any("interrupted" in tried for tried in states.values())
+    whole, _ = slow(tmp_path, "--epochs", "4", "--workers", "0", "--out", tmp_path / "whole")
+    assert whole.end()[0] == 0
+    assert results(tmp_path / "out") == results(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(("signals", "code"), [([signal.SIGINT] * 2, 130), ([signal.SIGTERM], 143)])
+def test_a_step_that_never_ends_is_ended_at_once(tmp_path, signals, code):
+    """By the second Ctrl-C, or soon after SIGTERM, as a scheduler kills what does not obey."""
+    (tmp_path / "stuck_models.py").write_text(SLOW.replace("0.02", "3600"))
+    study = {"models": ["stuck_models:slow"], "budgets": ["3k"], "seeds": 2}
+    running = Running(tmp_path / "out", 2, json.dumps(study), code=SWEEP, cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    while not (tmp_path / "out" / "results.sqlite").exists() or not attempts(tmp_path / "out"):
+        time.sleep(0.1)
+        assert running.process.poll() is None
+    running.process.send_signal(signals[0])
+    running.wait_for("once more stops at once")
+    for again in signals[1:]:
+        running.process.send_signal(again)
+    ended, out, err = running.end()
+    assert ended == code
+    assert "Traceback" not in out + err
+    running.all_end()
+    assert {tried[-1] for tried in attempts(tmp_path / "out").values()} == {"interrupted"}
