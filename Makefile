@@ -27,6 +27,8 @@ bench: $(READY)
 	$(BIN)/python tests/bench/counters.py
 	$(BIN)/python tests/bench/sizing.py
 	$(BIN)/python tests/bench/ratios.py
+	$(BIN)/python tests/bench/store.py
+	$(BIN)/python tests/bench/isolation.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

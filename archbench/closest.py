@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from archbench.schema import fields
-from archbench.units import options
+from archbench.units import number, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from archbench.schema import Cell
+    from archbench.schema import Budget, Cell
 
 OF_A_CELL = ("dataset", "device", "device_name", "threads", "torch", "result_version")
 NAMES = {"device_name": "processor", "result_version": "archbench's results"}
@@ -36,17 +37,27 @@ def _parts(cell: Cell) -> dict[str, Any]:
 
 
 def closest_words(cell: Cell, others: Iterable[Cell]) -> str:
-    """Return what a run of the same model and budget that is closest differs in; empty where there is none.
+    """Return what the closest of other runs of the same model and budget differs in; empty where there is none.
 
     A run that only differs in its seed is no surprise, and no word is lost on it.
     """
-    same = [other for other in others if (other.model, other.budget) == (cell.model, cell.budget)]
-    if not same:
-        return ""
-    found = min((differences(cell, other) for other in same), key=len)
+    found = min((differences(cell, other) for other in others), key=len, default={})
     if set(found) <= {"seed"}:
         return ""
     return ", ".join(_words(name, *values) for name, values in found.items() if name != "seed")
+
+
+def notes(cells: Iterable[Cell], others: Sequence[Cell]) -> list[str]:
+    """Return a line for each way in which runs that are to be done differ from what is stored of the same models."""
+    alike: dict[tuple[str, Budget | None], list[Cell]] = {}
+    for other in others:
+        alike.setdefault((other.model, other.budget), []).append(other)
+    words = (closest_words(cell, alike.get((cell.model, cell.budget), ())) for cell in cells)
+    return [
+        f"{number(count, 'run')} to do: the closest stored differs in {what}"
+        for what, count in Counter(words).items()
+        if what
+    ]
 
 
 def _words(name: str, old: object, new: object) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archbench.closest import notes
 from archbench.comparison import Comparison, Later
 from archbench.errors import StoreError
 from archbench.schema import SETTLED, Record, Study
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from archbench.schema import Timing
+    from archbench.schema import Cell, Timing
     from archbench.store import Run
 
     Timings = dict[tuple[int, int], tuple[Timing, ...]]
@@ -102,6 +103,19 @@ def done_keys(folder: Path) -> set[str]:
         return set()
     with Store(folder) as store:
         return {key for key, run in store.runs().items() if run.status in SETTLED}
+
+
+def closest_notes(cells: Iterable[Cell], folder: Path) -> list[str]:
+    """Return in which ways those of the cells that are not stored differ from what is; nothing is written."""
+    if not (folder / FILE_NAME).is_file():
+        return []
+    with Store(folder) as store:
+        runs = store.runs()
+    new = {cell.key: cell for cell in cells if cell.key not in runs}
+    settled = (run for run in runs.values() if run.status in SETTLED) if new else ()
+    return notes(
+        new.values(), [replace(run.setting, recipe=replace(run.setting.recipe, seed=run.seed)) for run in settled]
+    )
 
 
 def stored_folders(root: Path) -> list[Path]:

@@ -9,27 +9,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.closest import closest_words
 from archbench.environment import usable_cores
 from archbench.errors import InputError, Interrupted, Terminated
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER, Here, Isolated, Setup
 from archbench.instruments import Bench, costs_of, memories_of, modules_of, plugins_of, time_plan
-from archbench.loading import load
+from archbench.loading import closest_notes, load
 from archbench.plan import make_plan, silent
-from archbench.schema import SETTLED, Progress, Study
+from archbench.schema import Progress, Study
 from archbench.store import Owner, Store
 from archbench.sweep import Manner, Sweep, to_do
 from archbench.timing import Protocol
-from archbench.units import number
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from archbench.comparison import Comparison
     from archbench.execute import Runner
     from archbench.plan import Datasets, Plan, Report
@@ -104,7 +99,8 @@ def _do(
         distinct.setdefault(cell.key, cell)
     stored = store.records(distinct, curves=False)
     todo = [cell for key, cell in distinct.items() if key not in stored or to_do(stored[key], manner)]
-    _tell_of_closest(todo, store, stored, report)
+    for note in closest_notes(todo, store.folder):  # why they are not taken from the store
+        report(Progress("train", "", 0, 1, note, note=True))
     try:
         with contextlib.closing(_runner(plan, store, manner)) as runner:
             workers = _workers(plan, manner, runner)
@@ -112,7 +108,8 @@ def _do(
             costs = costs_of(plan, stored, bench, report)
             memories = memories_of(todo, stored, bench, report) if protocol is not None else {}
             if protocol is not None:
-                time_plan(plan, stored, costs, store, protocol, report)
+                patient = replace(protocol, patience_s=manner.timeout_s)
+                time_plan(plan, stored, costs, store, patient, report)
             Sweep(plan, store, owner, manner, report, costs, memories, todo).run(runner, workers)
     except KeyboardInterrupt as stop:
         kept = len([r for r in store.records(distinct, curves=False).values() if r.status == "done"])
@@ -142,14 +139,3 @@ def _workers(plan: Plan, manner: Manner, runner: Runner) -> int:
     if isinstance(runner, Here):
         return 0
     return manner.workers or (1 if plan.study.device == "cuda" else max(1, usable_cores() // plan.study.threads))
-
-
-def _tell_of_closest(todo: Sequence[Cell], store: Store, stored: Mapping[str, Record], report: Report) -> None:
-    """Say why runs are not taken from the store, where those that it has differ from them in one way."""
-    new = [cell for cell in todo if cell.key not in stored]
-    if not new or len(store.attempts()) == 0:
-        return
-    others = [record.cell for record in store.records(curves=False).values() if record.status in SETTLED]
-    for words, count in Counter(filter(None, (closest_words(cell, others) for cell in new))).items():
-        report(Progress("train", "", 0, 1, f"{number(count, 'run')} to do: the closest stored differs in {words}",
-                        note=True))  # fmt: skip

@@ -257,7 +257,9 @@ class Sweep:
             self._share[cell.key] = 1.0
         done = sum(self._weight[key] * share for key, share in self._share.items())
         total = sum(self._weight.values())
-        self.report(Progress("train", self._name(cell), done, total, detail, finished=finished))
+        self.report(
+            Progress("train", self._name(cell), done, total, detail, finished=finished, part=self._share[cell.key])
+        )
 
     def _say(self, words: str) -> None:
         self.report(Progress("train", "", 0, 1, words, note=True))

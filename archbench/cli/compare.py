@@ -177,7 +177,7 @@ def print_comparison(comparison: Comparison, files: list[Path]) -> None:
 
 def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
     """Show what the study resolves to and what of it is done, without writing anything."""
-    from archbench.loading import done_keys
+    from archbench.loading import closest_notes, done_keys
     from archbench.plan import make_plan, planned
     from archbench.words import plan_words
 
@@ -193,6 +193,8 @@ def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
         })  # fmt: skip
         return
     print_table(plan_words(cells))
+    for note in closest_notes(plan.cells, folder):
+        out.print(note)
     out.print(f"{len(runs) - done} of {len(runs)} runs to do in {folder}")
 
 

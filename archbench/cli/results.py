@@ -157,15 +157,23 @@ def resume(
     results: o.Results = ROOT, as_json: o.AsJson = False, quiet: o.Quiet = False, debug: o.Debug = False, **options: Any
 ) -> None:
     """Go on with the last comparison of a results folder, or of each of several, where it was stopped."""
+    from archbench.errors import InputError
     from archbench.loading import stored_folders
     from archbench.stored import resumable
 
     manner, protocol = options["manner"], options["protocol"]
     failed = 0
-    for folder in stored_folders(results):
+    folders = stored_folders(results)
+    if as_json and len(folders) > 1:
+        msg = f"{results} holds several comparisons"
+        raise InputError(msg, "Name the folder of one of them for --json.")
+    for folder in folders:
         study = resumable(folder, options["data_root"], manner, download=options["download"])
         if study is None:
-            err.print(f"{folder}: nothing is left to do")
+            if as_json:
+                print_json({"folder": str(folder), "to_run": 0})
+            else:
+                out.print(f"{folder}: nothing is left to do")
             continue
         o.import_plugins(list(study.plugins))
         err.print(f"{folder}: going on")

@@ -135,6 +135,14 @@ class Display:
         if not self._live.disable:
             self._live.stop()
 
+    def _show_run(self, step: Step, what: str) -> None:
+        """Show a run that is under way beside others as a bar of its own, for as long as it is."""
+        if step.label not in self._tasks:
+            self._tasks[step.label] = self._live.add_task("", total=1, stage="", what=what)
+        self._live.update(self._tasks[step.label], completed=step.part, what=what)
+        if step.finished:
+            self._live.remove_task(self._tasks.pop(step.label))
+
     def __call__(self, step: Step) -> None:
         """Show one step."""
         if step.note:
@@ -154,6 +162,9 @@ class Display:
             if step.stage not in self._tasks:
                 self._tasks[step.stage] = self._live.add_task("", total=step.total, stage=stage, what="")
             what = f"{step.label} {step.detail if not step.finished else ''}"
+            if step.part is not None:
+                self._show_run(step, what)
+                what = ""
             self._live.update(self._tasks[step.stage], completed=step.done, total=step.total, what=what)
             if step.detail and (step.finished or step.done == 0):
                 self._live.console.print(f"{stage:>9} {step.label}: {step.detail}")

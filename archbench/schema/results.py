@@ -213,6 +213,7 @@ class Progress:
         done: steps done of the stage's `total`.
         detail: what is worth a line; empty where nothing is.
         finished: this was the last that is heard of `label`.
+        part: what is done of `label` itself, from 0 to 1, where others are under way beside it.
         note: `detail` is to be seen whatever else is shown; nothing moved.
     """
 
@@ -223,3 +224,4 @@ class Progress:
     detail: str = ""
     finished: bool = False
     note: bool = False
+    part: float | None = None

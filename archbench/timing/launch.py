@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import select
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from archbench.environment import worker_variables
 from archbench.errors import ModelError
 from archbench.timing.clock import clock_for
 from archbench.timing.process import Side
+from archbench.units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +41,10 @@ LAST_SECONDS = 5  # that a process has to end by itself, once it does not answer
 
 class ProcessDied(ModelError):  # noqa: N818 - what happened, to one of several
     """A process of a session ended before it was asked to."""
+
+
+class NoAnswer(ModelError):  # noqa: N818 - likewise
+    """A process of a session hangs; others would, too, as all hold the same models."""
 
 
 class Worker(Protocol):
@@ -144,6 +150,7 @@ class _Fresh:
             os.close(writing)  # the child's end, so that its death is the end of what is read
         self._request = (request.plugins, (request, protocol, number))
         self._lost: ProcessDied | None = None
+        self._patience_s = protocol.patience_s
 
     def wait(self) -> None:
         """Hand over the request and return once the process has imported all that it needs, or has died of it."""
@@ -174,6 +181,9 @@ class _Fresh:
             raise self._died() from None
 
     def _receive(self) -> Any:
+        if self._patience_s and not select.select([self._answers], [], [], self._patience_s)[0]:
+            msg = f"a timing process gave no answer for {seconds(self._patience_s)}: one of the models hangs"
+            raise NoAnswer(msg, "Leave it out, or give --timeout more seconds.")
         try:
             return pickle.load(self._answers)  # noqa: S301 - from our own process
         except (EOFError, pickle.UnpicklingError):

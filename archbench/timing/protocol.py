@@ -44,6 +44,7 @@ class Protocol:
         warmup_us: after which it ends even if they do not; less where all warm-ups would outlast `max_seconds`.
         seed: of the order within the rounds.
         again: whether what has been timed already is timed once more; both sessions are kept.
+        patience_s: that a process may take for an answer, 0 for as long as it likes; then the session is given up.
     """
 
     processes: int = 5
@@ -58,6 +59,7 @@ class Protocol:
     warmup_us: float = 1e6
     seed: int = 0
     again: bool = False
+    patience_s: float = 1800.0
 
 
 class Bench:
