@@ -9,7 +9,7 @@ from archbench.schema import fields
 from archbench.units import number, options
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from archbench.schema import Budget, Cell
 
@@ -30,6 +30,7 @@ def differences(cell: Cell, other: Cell) -> dict[str, tuple[Any, Any]]:
 def _parts(cell: Cell) -> dict[str, Any]:
     sized = cell.sized
     parts = {NAMES.get(name, name): getattr(cell, name) for name in OF_A_CELL}
+    parts["dataset"] = cell.dataset.partition(":")[0]  # where a folder lies is no part of the key
     parts |= fields(cell.recipe)
     parts |= {"data": cell.data_sha256, "source of the model": sized and sized.source_sha256}
     parts |= {"options": sized and options(sized.options), "input": sized and sized.input_shape}
@@ -47,17 +48,25 @@ def closest_words(cell: Cell, others: Iterable[Cell]) -> str:
     return ", ".join(_words(name, *values) for name, values in found.items() if name != "seed")
 
 
-def notes(cells: Iterable[Cell], others: Sequence[Cell]) -> list[str]:
+def notes(cells: Iterable[Cell], others: Iterable[Cell]) -> list[str]:
     """Return a line for each way in which runs that are to be done differ from what is stored of the same models."""
-    alike: dict[tuple[str, Budget | None], list[Cell]] = {}
-    for other in others:
-        alike.setdefault((other.model, other.budget), []).append(other)
-    words = (closest_words(cell, alike.get((cell.model, cell.budget), ())) for cell in cells)
+    alike: dict[tuple[str, Budget | None], dict[str, Cell]] = {}
+    for other in others:  # one of each setting: seeds make no difference
+        alike.setdefault((other.model, other.budget), {}).setdefault(_setting(other), other)
+    said: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for cell in cells:
+        place = f"{cell.model} {cell.budget} {_setting(cell)}"
+        if place not in said:
+            said[place] = closest_words(cell, alike.get((cell.model, cell.budget), {}).values())
+        counts[said[place]] += 1
     return [
-        f"{number(count, 'run')} to do: the closest stored differs in {what}"
-        for what, count in Counter(words).items()
-        if what
+        f"{number(count, 'run')} to do: the closest stored differs in {what}" for what, count in counts.items() if what
     ]
+
+
+def _setting(cell: Cell) -> str:
+    return repr({name: value for name, value in _parts(cell).items() if name != "seed"})
 
 
 def _words(name: str, old: object, new: object) -> str:

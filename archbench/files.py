@@ -16,6 +16,7 @@ from archbench.errors import OutputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+UNFINISHED = ".archbench-"  # how the names of files begin that are being written
 LONGEST_NAME = 100  # bytes of a file's name; a file system takes 255
 _USUAL = re.compile(r"""[^\W_][\w.=@+\- ,:'"()\[\]]*""")
 REMEDY = "Name a folder of yours with --out, or free some space."
@@ -32,7 +33,9 @@ def write_file(path: Path, write: Callable[[Path], object]) -> Path:
     with _told(path, REMEDY):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Of a long name the beginning: what is added must not make it too long.
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem[:40]}-", suffix=path.suffix[:20])
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f"{UNFINISHED}{path.stem[:40]}-", suffix=path.suffix[:20]
+        )
         temporary = Path(name)
         try:
             os.close(handle)

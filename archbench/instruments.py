@@ -7,6 +7,7 @@ a new model has all of its comparison timed again.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from archbench.building import OWN, find_spec, plugins_for
@@ -18,10 +19,12 @@ from archbench.execute.pool import Work
 from archbench.plan import label
 from archbench.schema import Progress
 from archbench.timing import ENGINES, Request, modes_of, shown, time_models, timed_here, warming
+from archbench.timing.locks import training_now
 from archbench.timing.sessions import Stepping, by_session, fits, stepping
 from archbench.units import number, seconds
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from archbench.execute import Ended, Message, Runner
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
     from archbench.timing import Protocol
 
     Memories = dict[tuple[str, Stepping], Memory | None]
+
+
+LOST_TIMES = 3  # that a job begins again when the process it came from dies
 
 
 class Bench(NamedTuple):
@@ -102,18 +108,36 @@ def memories_of(cells: Sequence[Cell], stored: Mapping[str, Record], bench: Benc
 def _measure(bench: Bench, jobs: list[Job], on_measured: Callable[[Job, Message | None, str], None]) -> None:
     """Do measuring jobs, which are taken from the list; whatever happens to one of them is told of it alone."""
     said: dict[str, Message] = {}
+    held: dict[str, contextlib.ExitStack] = {}
+    lost: Counter[str] = Counter()
+
+    def next_job() -> Job | None:
+        holding = training_now(jobs[0].cell.device, lambda why: None) if jobs else None  # nothing beside a timing
+        if holding is None:
+            return None
+        held[jobs[0].cell.key] = holding
+        return jobs.pop(0)
 
     def on_end(job: Job, ended: Ended) -> None:
-        message = said.pop(job.cell.key, None)
+        key = job.cell.key
+        held.pop(key).close()
+        message = said.pop(key, None)
+        lost[key] += ended.lost
+        if message is None and ended.lost and lost[key] < LOST_TIMES:
+            jobs.append(job)
+            return
         problem = message.error if message is not None else _how(ended, bench.timeout_s)
         on_measured(job, message, problem or "")
 
     with Stops() as stops:
-        bench.runner.run(Work(
-            lambda: jobs.pop(0) if jobs else None, lambda: bool(jobs),
-            lambda job, message: said.__setitem__(job.cell.key, message), on_end, stops, max(1, bench.workers),
-            lambda job: bench.timeout_s or None,
-        ))  # fmt: skip
+        try:
+            bench.runner.run(Work(
+                next_job, lambda: bool(jobs), lambda job, message: said.__setitem__(job.cell.key, message), on_end,
+                stops, max(1, bench.workers), lambda job: bench.timeout_s or None,
+            ))  # fmt: skip
+        finally:
+            for holding in held.values():
+                holding.close()
     if stops.level:
         raise KeyboardInterrupt(stops.signal)
 

@@ -11,7 +11,7 @@ from archbench.comparison import Comparison, Later
 from archbench.errors import StoreError
 from archbench.schema import SETTLED, Record, Study
 from archbench.store import FILE_NAME, Store
-from archbench.store.records import no_collection
+from archbench.store.records import no_collection, record_of
 from archbench.timing.sessions import side_by_side
 
 if TYPE_CHECKING:
@@ -43,14 +43,17 @@ def load(folder: str | Path, *, curves: bool = True) -> Comparison:
         cells = [(key, case) for key, case in cells if key in runs]
         timings = _timings(store.timings(), (runs[key] for key, _ in cells))
         if curves:
-            records = _records(store, cells, runs, timings, curves=True)
+            # A run may stand under several cases, and was perhaps made for another study.
+            stored = store.records(dict.fromkeys(key for key, _ in cells))
+            records = tuple(
+                _placed(stored[key], case, timings[_shared(runs[key])]) for key, case in cells if key in stored
+            )
             return Comparison(study, records, folder, len(set(store.damage)))
         frame = _frame(cells, runs, timings)
         damaged = len(set(store.damage))
 
     def later() -> tuple[Record, ...]:
-        with Store(folder) as store:
-            return _records(store, cells, runs, timings, curves=False)
+        return tuple(_placed(record_of(runs[key]), case, timings[_shared(runs[key])]) for key, case in cells)
 
     return Comparison(study, Later(later), folder, damaged, frame)
 
@@ -73,16 +76,8 @@ def _timings(stored: list[Timing], runs: Iterable[Run]) -> Timings:
     return {place: found[record.cell.key] for place, record in of.items()}
 
 
-def _records(
-    store: Store, cells: list[tuple[str, str]], runs: dict[str, Run], timings: Timings, *, curves: bool
-) -> tuple[Record, ...]:
-    """Return a record a cell; a run may stand under several cases, and was perhaps made for another study."""
-    stored = store.records(dict.fromkeys(key for key, _ in cells), curves=curves)
-    return tuple(
-        replace(stored[key], cell=stored[key].cell.in_case(case), timings=timings[_shared(runs[key])])
-        for key, case in cells
-        if key in stored
-    )
+def _placed(record: Record, case: str, timings: tuple[Timing, ...]) -> Record:
+    return replace(record, cell=record.cell.in_case(case), timings=timings)
 
 
 def _frame(cells: list[tuple[str, str]], runs: dict[str, Run], timings: Timings) -> pd.DataFrame:
@@ -112,10 +107,8 @@ def closest_notes(cells: Iterable[Cell], folder: Path) -> list[str]:
     with Store(folder) as store:
         runs = store.runs()
     new = {cell.key: cell for cell in cells if cell.key not in runs}
-    settled = (run for run in runs.values() if run.status in SETTLED) if new else ()
-    return notes(
-        new.values(), [replace(run.setting, recipe=replace(run.setting.recipe, seed=run.seed)) for run in settled]
-    )
+    settled = {id(run.setting): run.setting for run in runs.values() if run.status in SETTLED and run.setting.tested}
+    return notes(new.values(), settled.values())
 
 
 def stored_folders(root: Path) -> list[Path]:
@@ -124,9 +117,9 @@ def stored_folders(root: Path) -> list[Path]:
     Raises:
         StoreError: there is none.
     """
-    folders = sorted(
-        file.parent for file in ([root / FILE_NAME] if (root / FILE_NAME).is_file() else root.rglob(FILE_NAME))
-    )
+    files = [root / FILE_NAME] if (root / FILE_NAME).is_file() else root.rglob(FILE_NAME)
+    # One without a byte is what a writer leaves that is killed at once.
+    folders = sorted(file.parent for file in files if not file.is_file() or file.stat().st_size)
     if not folders:
         msg = f"there are no results in {root}"
         raise StoreError(msg, "Run `archbench compare` first, or name the folder that it wrote.")

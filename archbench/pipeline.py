@@ -7,6 +7,7 @@ one exception: a ratio needs both models side by side, so a new model has all of
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from dataclasses import replace
@@ -25,6 +26,8 @@ from archbench.sweep import Manner, Sweep, to_do
 from archbench.timing import Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from archbench.comparison import Comparison
     from archbench.execute import Runner
     from archbench.plan import Datasets, Plan, Report
@@ -54,7 +57,8 @@ def run(
         Interrupted: on Ctrl-C or SIGTERM; what was finished is kept.
     """
     manner = _checked(manner)
-    plan = make_plan(study, report)
+    with _staying():
+        plan = make_plan(study, report)
     with Store(folder, create=True) as store, Owner(folder) as owner:
         asked = replace(study, data_root=None)  # where the data lies here is nothing that a result should carry
         store.add_study(asked, [(cell, cell.case) for cell in plan.cells])
@@ -75,11 +79,22 @@ def train_trials(
     The study does not become the folder's own; its runs are kept in the store all the same.
     """
     manner = _checked(manner)
-    plan = make_plan(study, report, tested=False, datasets=datasets)
+    with _staying():
+        plan = make_plan(study, report, tested=False, datasets=datasets)
     with Store(folder, create=True) as store, Owner(folder) as owner:
         _do(plan, store, owner, manner, report)
         stored = store.records(cell.key for cell in plan.cells)
         return {cell.case: stored[cell.key] for cell in plan.cells if cell.key in stored}
+
+
+@contextlib.contextmanager
+def _staying() -> Iterator[None]:
+    """Within: a model that goes to another folder while it is built takes nobody along."""
+    here = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(here)
 
 
 def _checked(manner: Manner | None) -> Manner:

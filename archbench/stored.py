@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, get_args
 
 from archbench.environment import resolve_devices
@@ -12,14 +12,15 @@ from archbench.plan import label
 from archbench.schema import State, Study
 from archbench.store import Store
 from archbench.sweep import to_do
-from archbench.units import compact, options, seconds, shape
+from archbench.units import compact, number, options, seconds, shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import pandas as pd
 
-    from archbench.schema import Attempt, Cell, Record
+    from archbench.schema import Attempt, Cell, Record, Training
     from archbench.sweep import Manner
 
 STATES: tuple[State, ...] = get_args(State)
@@ -47,27 +48,36 @@ def listed(folder: Path) -> list[dict[str, Any]]:
         tried: dict[str, list[Attempt]] = {}
         for attempt in store.attempts():
             tried.setdefault(attempt.key, []).append(attempt)
-        records = store.records(curves=False)
-        missing = store.cells(key for key in {**cases, **tried} if key not in records)
+        runs = store.runs()
+        keys = list(dict.fromkeys([*cases, *tried]))
+        missing = store.cells(key for key in keys if key not in runs)
     rows = []
-    for key in dict.fromkeys([*cases, *tried]):
-        record = records.get(key)
-        cell = record.cell if record else missing.get(key)
+    for key in keys:
+        run = runs.get(key)
+        cell, seed = (run.setting, run.seed) if run else (missing.get(key), None)
         if cell is not None:
-            rows.append(_row(folder, cell, cases.get(key, ""), tried.get(key, []), record))
+            training = run.trained() if run else None
+            about = {"folder": str(folder), "case": cases.get(key, ""), "key": key}
+            seed = cell.recipe.seed if seed is None else seed
+            rows.append(_row(cell, seed, tried.get(key, []), training) | about)
     return rows
 
 
-def _row(folder: Path, cell: Cell, case: str, attempts: list[Attempt], record: Record | None) -> dict[str, Any]:
-    attempt = next((one for one in attempts if one.state in {"done", "running"}), attempts[-1] if attempts else None)
-    test = record.training.test if record and record.training else None
+def _row(cell: Cell, seed: int, attempts: list[Attempt], training: Training | None) -> dict[str, Any]:
+    attempt = _decisive(attempts) if attempts else None
+    test = training.test if training else None
     return {
-        "folder": str(folder), "model": cell.model, "budget": cell.budget.target if cell.budget else None, "case": case,
-        "seed": cell.recipe.seed, "state": attempt.state if attempt else "pending", "attempts": len(attempts),
+        "model": cell.model, "budget": cell.budget.target if cell.budget else None, "seed": seed,
+        "state": attempt.state if attempt else "pending", "attempts": len(attempts),
         "epochs": attempt.epochs if attempt else 0, "of_epochs": cell.recipe.epochs,
         "test_accuracy": test.top1 if test else None, "seconds": attempt.seconds if attempt else None,
-        "ended_at": attempt.ended_at if attempt else None, "error": attempt.error if attempt else None, "key": cell.key,
+        "ended_at": attempt.ended_at if attempt else None, "error": attempt.error if attempt else None,
     }  # fmt: skip
+
+
+def _decisive(attempts: Sequence[Attempt]) -> Attempt:
+    """Return the attempt that says how a run stands: one that is done or under way, or the last."""
+    return next((one for one in attempts if one.state in {"done", "running"}), attempts[-1])
 
 
 def run_words(rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -107,14 +117,13 @@ class Run:
             "input": shape(sized.input_shape) if sized else "", "data": f"{cell.dataset} ({cell.data_sha256[:16]})",
             "recipe": f"{recipe.optimizer}, lr {recipe.lr:g}, {recipe.schedule}, {recipe.epochs} epochs of batches of "
             f"{recipe.batch_size}, {recipe.precision}, seed {recipe.seed}",
-            "on": f"{cell.device_name}, {cell.threads} threads, torch {cell.torch}",
-            "state": self.attempts[-1].state if self.attempts else "pending",
+            "on": f"{cell.device_name}, {number(cell.threads, 'thread')}, torch {cell.torch}",
+            "state": _decisive(self.attempts).state if self.attempts else "pending",
         }  # fmt: skip
         if record is not None and record.training is not None:
             test = record.training.test
-            facts["test"] = (
-                f"accuracy {test.top1:.4f}, loss {test.loss:.4f}" if test and test.top1 and test.loss else ""
-            )
+            if test is not None and test.top1 is not None and test.loss is not None:
+                facts["test"] = f"accuracy {test.top1:.4f}, loss {test.loss:.4f}"
             facts["weights"] = record.training.weights_sha256 or ""
         if record is not None and record.error:
             facts["error"] = record.error
@@ -138,15 +147,22 @@ def find_run(root: Path, key: str) -> Run:
         msg = f"{key!r} is too short for a key"
         raise InputError(msg, f"Give at least {LEAST_KEY} characters of it; `archbench results list` shows them.")
     found: dict[str, Run] = {}
+    unreadable: list[StoreError] = []
     for folder in stored_folders(root):
-        with Store(folder) as store, store.snapshot():
-            keys = store.keys(key)
-            records, cells = store.records(keys), store.cells(keys)
-            attempts = store.attempts() if keys else []
+        try:
+            with Store(folder) as store, store.snapshot():
+                keys = store.keys(key)
+                records, cells = store.records(keys), store.cells(keys)
+                attempts = store.attempts() if keys else []
+        except StoreError as error:
+            unreadable.append(error)
+            continue
         for one in keys:
             if one in cells:
                 tried = tuple(attempt for attempt in attempts if attempt.key == one)
                 found[f"{folder} {one}"] = Run(str(folder), cells[one], records.get(one), tried)
+    if not found and unreadable:
+        raise unreadable[0]
     if not found:
         msg = f"no run in {root} has a key that begins with {key!r}"
         raise StoreError(msg, "`archbench results list` shows them.")
@@ -175,8 +191,8 @@ def attempt_words(attempts: tuple[Attempt, ...]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def resumable(folder: Path, data_root: str | Path | None, manner: Manner, *, download: bool = False) -> Study | None:
-    """Return the last study of a folder as it is run on this machine; None where nothing of it is left to do.
+def resumable(folder: Path, manner: Manner) -> Study | None:
+    """Return the last study of a folder, where its data lies apart; None where nothing of it is left to do.
 
     Raises:
         InputError: it needs a device that is not here.
@@ -192,4 +208,4 @@ def resumable(folder: Path, data_root: str | Path | None, manner: Manner, *, dow
     if all(key in records and not to_do(records[key], manner) for key, _ in cells):
         return None
     resolve_devices(",".join(dict.fromkeys([*study.timing_devices, study.device])))
-    return replace(study, data_root=str(data_root) if data_root else None, download=download)
+    return study

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from archbench.building import find_spec
-from archbench.errors import InputError
+from archbench.errors import ArchbenchError, InputError
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, Job, Stops, folder_of, remove_checkpoints
+from archbench.execute.checkpoints import KEPT
 from archbench.execute.pool import Work
+from archbench.instruments import LOST_TIMES
 from archbench.plan import label
 from archbench.schema import SETTLED, Outcome, Progress
 from archbench.store import Begun
@@ -19,20 +22,18 @@ from archbench.timing.sessions import stepping
 from archbench.units import seconds
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Mapping
     from pathlib import Path
 
     from archbench.execute import Ended, Message, Runner
     from archbench.instruments import Memories
     from archbench.plan import Plan, Report
-    from archbench.schema import Cell, Cost, Memory, Record, Status
+    from archbench.schema import Cell, Cost, Epoch, Memory, Record, Status
     from archbench.store import Owner, Store
 
 RETRIED: frozenset[Status] = frozenset({"failed", "oom"})  # by default: it may have been the machine's fault
 RETRIABLE: frozenset[Status] = RETRIED | {"diverged"}
 TIMEOUT_S = 1800.0  # without a step
-LOST_TIMES = 3  # that a run begins again when the process it came from dies
 LOOK_SECONDS = 1.0  # between looks at what others are at
 
 
@@ -91,6 +92,8 @@ class Sweep:
     elsewhere: dict[str, Cell] = field(default_factory=dict)
     _outcomes: dict[int, Outcome] = field(default_factory=dict)
     _begun: dict[int, float] = field(default_factory=dict)
+    _done: dict[int, list[tuple[Epoch, str | None]]] = field(default_factory=dict)
+    _behind: dict[int, int] = field(default_factory=dict)
     _held: dict[int, contextlib.ExitStack] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
     _cores: list[tuple[int, ...]] = field(default_factory=list)
@@ -119,6 +122,7 @@ class Sweep:
             self.waiting.remove(cell)
             self._refuse(cell)
         self.store.recover()
+        self._since = self.store.last_attempt()
         with Stops(self._stopping) as stops, core_groups(workers, self.plan.study.threads) as self._cores:
             self._stops = stops
             try:
@@ -127,10 +131,17 @@ class Sweep:
                     max(1, workers), self._timeout,
                 ))  # fmt: skip
             finally:
-                for held in self._held.values():
-                    held.close()
+                self._let_go()
         if stops.level:
             raise KeyboardInterrupt(stops.signal)
+
+    def _let_go(self) -> None:
+        """Give up what is under way, which happens where the work was ended from without."""
+        for held in self._held.values():
+            held.close()
+        with contextlib.suppress(ArchbenchError):  # on a full disk it is seen by the lock that it is not running
+            for attempt, begun in self._begun.items():
+                self.store.finish(attempt, Outcome("interrupted", error="stopped"), time.monotonic() - begun)
 
     def _stopping(self) -> None:
         if self._stops.level == 1:
@@ -149,14 +160,17 @@ class Sweep:
             if held is None:
                 return None
             cell = self.waiting.pop()
-            attempt = self.store.begin(Begun(cell, self.plan.environment, *self._measured(cell)), self.owner.token)
+            begun = Begun(cell, self.plan.environment, *self._measured(cell))
+            attempt = self.store.begin(begun, self.owner.token, self._since)
             if attempt is None:
                 held.close()
                 self.elsewhere[cell.key] = cell
                 continue
             self._held[attempt], self._begun[attempt] = held, time.monotonic()
             cores = self._cores.pop() if self._cores else ()
-            return Job("train", cell, attempt, tuple(self.store.checkpoints(cell.key)), cores)
+            done = self._done[attempt] = self.store.checkpoints(cell.key)
+            kept = [(epoch.epoch, sha256) for epoch, sha256 in done if sha256 is not None]
+            return Job("train", cell, attempt, tuple(kept[-KEPT:]), cores)
         return None
 
     def _measured(self, cell: Cell) -> tuple[Cost | None, Memory | None]:
@@ -175,10 +189,10 @@ class Sweep:
                 self._say_once(f"another archbench is at work in {self.store.folder}; waiting for its runs")
                 continue
             cell = self.elsewhere.pop(key)
-            if state in SETTLED:
-                self._progress(cell, "another archbench ran it", finished=True)
-            else:
+            if state == "interrupted":
                 self.waiting.append(cell)
+            else:
+                self._progress(cell, f"another archbench ran it: {state}", finished=True)
 
     def _refuse(self, cell: Cell) -> None:
         """Commit that a cell cannot be run at all, with the traceback of why in its log."""
@@ -196,7 +210,9 @@ class Sweep:
     def _heard(self, job: Job, message: Message) -> None:
         cell = job.cell
         if message.resumed is not None:
-            self.store.resumed(job.attempt, job.done[: message.resumed])
+            self._done[job.attempt] = self._done[job.attempt][: message.resumed]
+            self._behind[job.attempt] = message.resumed
+            self.store.resumed(job.attempt, self._done[job.attempt])
             self._progress(cell, f"goes on behind epoch {message.resumed} of {cell.recipe.epochs}")
         if message.note is not None:
             self._say(f"{self._name(cell)}: {message.note}")
@@ -211,6 +227,7 @@ class Sweep:
     def _ended(self, job: Job, ended: Ended) -> None:
         cell = job.cell
         outcome = self._outcomes.pop(job.attempt, None) or self._post_mortem(job, ended)
+        outcome = self._whole(job, outcome)
         self.store.finish(job.attempt, outcome, time.monotonic() - self._begun.pop(job.attempt))
         self._held.pop(job.attempt).close()
         if job.cores:
@@ -222,6 +239,22 @@ class Sweep:
                 self.waiting.append(cell)
             return
         self._progress(cell, _words(outcome), finished=True)
+
+    def _whole(self, job: Job, outcome: Outcome) -> Outcome:
+        """Return an outcome whose training has the epochs of earlier attempts that it went on behind."""
+        done, behind = self._done.pop(job.attempt, []), self._behind.pop(job.attempt, 0)
+        if outcome.training is None or not behind:
+            return outcome
+        earlier = tuple(epoch for epoch, _ in done[:behind])
+        epochs = (*earlier, *outcome.training.epochs)
+        spent = sum(epoch.train_seconds + epoch.validation_seconds for epoch in earlier)
+        return replace(
+            outcome,
+            training=replace(
+                outcome.training, epochs=epochs, seconds=outcome.training.seconds + spent,
+                train_seconds=sum(epoch.train_seconds for epoch in epochs),
+            ),
+        )  # fmt: skip
 
     def _post_mortem(self, job: Job, ended: Ended) -> Outcome:
         """Return what became of a run whose process did not say."""
@@ -240,10 +273,7 @@ class Sweep:
             return outcome("failed", f"it made no step for {timeout} and was ended (--timeout)")
         if ended.by_kernel:
             return outcome("oom", "the system ended its process for want of memory")
-        if ended.signal is not None:
-            name = signal.Signals(ended.signal).name
-            return outcome("failed", f"its process was killed by signal {ended.signal} ({name})")
-        return outcome("failed", f"its process ended with exit status {ended.exit_code}")
+        return outcome("failed", _how_it_ended(ended))
 
     def _log(self, cell: Cell) -> Path:
         return Job("train", cell).log(self.store.folder / LOGS_FOLDER)
@@ -268,6 +298,15 @@ class Sweep:
         if words not in self._told:
             self._told.add(words)
             self._say(words)
+
+
+def _how_it_ended(ended: Ended) -> str:
+    if ended.confused:
+        return "it wrote where only archbench writes, and was ended"
+    if ended.signal is None:
+        return f"its process ended with exit status {ended.exit_code}"
+    named = f" ({signal.Signals(ended.signal).name})" if ended.signal in set(signal.Signals) else ""
+    return f"its process was killed by signal {ended.signal}{named}"
 
 
 def _words(outcome: Outcome) -> str:

@@ -41,6 +41,8 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if not len(frame):
+        return pd.DataFrame()
     keys = ["model", "case", "budget"]
     times = [c for c in frame.columns if re.search(TIMES, c)]
     scores = [c for c in frame.columns if c in SCORES or re.fullmatch(r"test_(accuracy_\d+|word)", c)]

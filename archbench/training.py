@@ -49,10 +49,11 @@ def train(
 
     The same arguments on the same processor with the same number of threads give the same bits: the weights and the
     order of every epoch come from the recipe's seed alone, and each epoch is seeded anew. So a training that goes on
-    from a kept state ends with the bits of one that was never stopped. All models see the same order of images with the
-    same seed, which is why differences between them are paired by seed. A loss that is not finite
-    ends the run at its epoch. A model that learns by `fit` has that one epoch. Where a frozen backbone sees the same
-    images each time, it sees them once, and the epochs are trained on its features.
+    from a kept state ends with the bits of one that was never stopped, as long as the network keeps nothing that
+    matters outside its `state_dict`. All models see the images in the same order with the same seed, which is why
+    differences between them are paired by seed. A loss that is not finite ends the run at its epoch. What learns by
+    `fit` has that one epoch. Where a frozen backbone sees the same images each time, it sees them once, and the
+    epochs are trained on its features.
 
     Args:
         build: makes the network; called once, after seeding.

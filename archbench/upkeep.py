@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from archbench.errors import ArchbenchError, InputError
-from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER
+from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER
+from archbench.files import UNFINISHED
 from archbench.schema import SETTLED
 from archbench.store import FILE_NAME, Store, is_alive, owner_files
 from archbench.store.owners import FOLDER as RUNNING_FOLDER
@@ -48,7 +49,7 @@ def health(folder: Path) -> Health:
 
 
 def salvage(folder: Path, target: Path) -> Health:
-    """Copy all that can be read of a folder's store into a new one; the old one stays as it is.
+    """Copy the last result of every run that can be read, and the timings, into a new store; the old one stays.
 
     Raises:
         InputError: there are results in the target already.
@@ -86,25 +87,24 @@ def garbage(folder: Path) -> list[Garbage]:
     These are checkpoints of runs that are done or diverged, what was being written when a process died, locks of dead
     processes, and empty logs. Rows of the store, weights, and logs with something in them are never among them.
     """
+    if any(is_alive(folder, file.stem) for file in owner_files(folder)):
+        return []
     with Store(folder) as store:
-        attempts = store.attempts()
-        if any(attempt.state == "running" for attempt in attempts):
-            return []
-        settled = {attempt.key[:16] for attempt in attempts if attempt.state in SETTLED}
+        last = {attempt.key: attempt.state for attempt in store.attempts()}
+    settled = {key[:16] for key, state in last.items() if state in SETTLED}
     found = [Garbage(file, file.stat().st_size, reason) for file, reason in _unneeded(folder, settled)]
     return sorted(found, key=lambda one: str(one.file))
 
 
 def _unneeded(folder: Path, settled: set[str]) -> Iterator[tuple[Path, str]]:
-    for file in folder.rglob(".*-*"):
-        if file.is_file():
+    for where in (".", WEIGHTS_FOLDER, f"{CHECKPOINTS_FOLDER}/*"):
+        for file in folder.glob(f"{where}/{UNFINISHED}*"):
             yield file, "was being written when its process died"
     for file in folder.glob(f"{CHECKPOINTS_FOLDER}/*/[!.]*"):
         if file.parent.name in settled:
             yield file, "checkpoint of a run that is over"
     for file in owner_files(folder):
-        if not is_alive(folder, file.stem):
-            yield file, "lock of a process that is dead"
+        yield file, "lock of a process that is dead"
     for file in folder.glob(f"{LOGS_FOLDER}/*.log"):
         if not file.stat().st_size:
             yield file, "empty log"

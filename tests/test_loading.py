@@ -223,7 +223,8 @@ def test_an_epoch_that_is_damaged_changes_no_figure_of_its_run(tmp_path):
 
 def test_a_frame_may_be_changed_by_whoever_has_it(tmp_path):
     light = load(store_of(tmp_path, [record()]), curves=False)
-    light.frame()["model"] = "another"
+    frame = light.frame()
+    frame["model"] = "another"
     assert light.frame()["model"].tolist() == ["cnn"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from typing import Annotated, Any, NoReturn
 
@@ -59,9 +60,15 @@ def _root(
     pass
 
 
+def _terminated(number: int, _: object) -> NoReturn:
+    raise KeyboardInterrupt(number)
+
+
 def main() -> None:
     """Run the command line; the entry point of the `archbench` script."""
     streams.last()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         code = app(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

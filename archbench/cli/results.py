@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 
@@ -16,6 +17,7 @@ from archbench.cli.show import err, json_rows, out, print_json, print_table
 from archbench.comparison import Comparison
 
 ROOT = Path("results")
+Found = TypeVar("Found")
 
 
 def plot(results: o.Results = ROOT, out_folder: o.Out = None, debug: o.Debug = False) -> None:
@@ -55,13 +57,12 @@ def list_(
     debug: o.Debug = False,
 ) -> None:
     """List the runs that are stored, what is to be done included, with what became of them."""
-    from archbench.loading import stored_folders
     from archbench.stored import listed, parse_states, run_words
 
     wanted = parse_states(state)
     every = []
-    for folder in stored_folders(results):
-        rows = [row for row in listed(folder) if row["state"] in wanted]
+    for folder, found in _each(results, listed):
+        rows = [row for row in found if row["state"] in wanted]
         every += rows
         if as_json:
             continue
@@ -139,9 +140,8 @@ def gc(
     from rich.filesize import decimal
 
     from archbench import upkeep
-    from archbench.loading import stored_folders
 
-    found = [one for folder in stored_folders(results) for one in upkeep.garbage(folder)]
+    found = [one for _, files in _each(results, upkeep.garbage) for one in files]
     if as_json:
         print_json(found)
     else:
@@ -167,8 +167,7 @@ def resume(
     if as_json and len(folders) > 1:
         msg = f"{results} holds several comparisons"
         raise InputError(msg, "Name the folder of one of them for --json.")
-    for folder in folders:
-        study = resumable(folder, options["data_root"], manner, download=options["download"])
+    for folder, study in _each(results, lambda folder: resumable(folder, manner)):
         if study is None:
             if as_json:
                 print_json({"folder": str(folder), "to_run": 0})
@@ -177,35 +176,44 @@ def resume(
             continue
         o.import_plugins(list(study.plugins))
         err.print(f"{folder}: going on")
+        place = {name: options[name] for name in ("data_root", "download")}
         try:
-            finish(study, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=False)
+            finish(replace(study, **place), folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=False)
         except typer.Exit as end:
             failed = failed or end.exit_code
     if failed:
         raise typer.Exit(failed)
 
 
-def _stored(results: Path, *, curves: bool = True) -> Iterator[tuple[Path, Comparison]]:
-    """Yield every results folder with what it holds; one that cannot be read fails the command after the others."""
+def _each(results: Path, look: Callable[[Path], Found]) -> Iterator[tuple[Path, Found]]:
+    """Yield every results folder with what a look gives; one that cannot be read fails the command after the others."""
     from archbench.errors import StoreError
-    from archbench.loading import load, stored_folders
+    from archbench.loading import stored_folders
 
     failed: list[StoreError] = []
     for folder in stored_folders(results):
         try:
-            comparison = load(folder, curves=curves)
+            found = look(folder)
         except StoreError as error:
             failed.append(error)
             err.print(f"warning: {error}")
             continue
+        yield folder, found
+    if failed:
+        raise failed[0]
+
+
+def _stored(results: Path, *, curves: bool = True) -> Iterator[tuple[Path, Comparison]]:
+    """Yield every results folder with its last comparison; what is damaged in it is said."""
+    from archbench.loading import load
+
+    for folder, comparison in _each(results, lambda folder: load(folder, curves=curves)):
         if comparison.damaged:
             err.print(DAMAGED.format(count=comparison.damaged, folder=folder))
         if len(comparison.frame()):
             yield folder, comparison
         else:
             err.print(f"warning: no run of {folder} is finished")
-    if failed:
-        raise failed[0]
 
 
 def _target(out_folder: Path | None, folder: Path, results: Path) -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
@@ -16,7 +17,7 @@ from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from archbench.errors import Interrupted
+from archbench.errors import Interrupted, Terminated
 from archbench.markup import visible
 from archbench.units import seconds
 
@@ -63,16 +64,17 @@ def results_only(command: Callable[P, None]) -> Callable[P, None]:
         with contextlib.redirect_stdout(sys.stderr):
             try:
                 command(*args, **kwargs)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stop:
                 msg = "stopped: what was finished before is kept"
-                raise Interrupted(msg, "The same command goes on from there.") from None
+                kind = Terminated if signal.SIGTERM in stop.args else Interrupted
+                raise kind(msg, "The same command goes on from there.") from None
 
     return run
 
 
 def print_json(value: Any) -> None:
     """Write pure JSON, with missing values as null, to standard output."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()  # paths
     # JSON escapes the controls up to 31 by itself; of the others a terminal knows some, too.
     out.file.write(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.errors import OutputError
-from archbench.files import check_folder, write_file
+from archbench.files import UNFINISHED, check_folder, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,7 +80,7 @@ def cached(kind: str, key: str, make: Callable[[], Arrays], *, most_bytes: int |
 
 def _sweep(file: Path) -> None:
     """Remove what a writer of the same file left half done, being killed, an hour ago or more."""
-    for left in file.parent.glob(f".{file.stem}-*{file.suffix}"):
+    for left in file.parent.glob(f"{UNFINISHED}{file.stem[:40]}-*{file.suffix}"):
         with contextlib.suppress(OSError):
             if time.time() - left.stat().st_mtime > STALE_SECONDS:
                 left.unlink()

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from archbench.files import write_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from archbench.schema import Epoch
     from archbench.snapshots import State
 
 FOLDER = "checkpoints"  # inside a results folder
@@ -27,7 +26,7 @@ def folder_of(folder: Path, key: str) -> Path:
 
 
 def write_checkpoint(folder: Path, state: State) -> str:
-    """Write a state whole and durably, remove all but the last two, and return its SHA-256.
+    """Write a state whole and durably, remove all but it and the one before, and return its SHA-256.
 
     Raises:
         OutputError: it cannot be written.
@@ -38,25 +37,23 @@ def write_checkpoint(folder: Path, state: State) -> str:
     torch.save(state, buffer)
     content = buffer.getvalue()
     write_bytes(_file(folder, state["epoch"]), content)
-    for old in sorted(folder.glob("epoch-*.pt"))[:-KEPT]:
-        old.unlink(missing_ok=True)
+    kept = {_file(folder, state["epoch"] - back) for back in range(KEPT)}
+    for other in set(folder.glob("epoch-*.pt")) - kept:  # a later one is of an attempt that was begun again
+        other.unlink(missing_ok=True)
     return hashlib.sha256(content).hexdigest()
 
 
-def read_checkpoint(
-    folder: Path, done: Iterable[tuple[Epoch, str | None]], device: str
-) -> tuple[State | None, list[str]]:
+def read_checkpoint(folder: Path, kept: Sequence[tuple[int, str]], device: str) -> tuple[State | None, list[str]]:
     """Return the last state whose file is as it was written, and what is to be said of those that are not.
 
     Args:
         folder: of the run's checkpoints.
-        done: the epochs that are stored, with the hashes of the states after them.
+        kept: the epochs whose states are kept, in their order, with the hashes of these.
         device: that tensors come to.
     """
     import torch
 
     notes = []
-    kept = [(epoch.epoch, sha256) for epoch, sha256 in done if sha256 is not None][-KEPT:]
     for epoch, sha256 in reversed(kept):
         try:
             content = _file(folder, epoch).read_bytes()

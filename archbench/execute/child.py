@@ -60,23 +60,32 @@ def serve(channel: Channel, dataset: Dataset, setup: Setup) -> None:
     if job.cores:
         os.sched_setaffinity(0, job.cores)
     try:
-        perform(job, dataset, setup, _hooks(channel, Told(channel), job), log)
+        perform(job, dataset, setup, _hooks(channel, Told(channel)), log)
     except OutputError as error:
-        channel.send(Message(error=f"{error}\n{error.remedy}"))
+        channel.send(Message(unwritable=(str(error), error.remedy)))
     except Stopped:
         channel.send(Message(error="stopped"))
     except BrokenPipeError:
         pass  # nobody listens any more
-    except BaseException as error:  # noqa: BLE001 - a model may raise anything where it is measured, too
-        print_failure(log)
-        channel.send(Message(error=reason(error)))
-    log.flush()
+    except BaseException as error:  # noqa: BLE001 - a model may raise anything
+        with contextlib.suppress(OSError):  # a log on a full disk
+            print_failure(log)
+        channel.send(Message(outcome=Outcome("failed", error=reason(error)), error=reason(error)))
+    for output in (sys.stdout, log):
+        with contextlib.suppress(OSError, ValueError):  # a model may have closed it
+            output.flush()
     os._exit(0)
 
 
-def _hooks(channel: Channel, told: Told, job: Job) -> Hooks:
-    last = time.monotonic()
-    resumed = job.done[-1][0].epoch if job.done else 0
+def _hooks(channel: Channel, told: Told) -> Hooks:
+    process, last, behind = os.getpid(), time.monotonic(), 0
+
+    def send(message: Message) -> None:
+        nonlocal behind
+        if os.getpid() != process:
+            os._exit(0)  # a copy that a model forked has nothing to say
+        behind = behind if message.resumed is None else message.resumed
+        channel.send(message)
 
     def on_step() -> None:
         nonlocal last
@@ -84,13 +93,13 @@ def _hooks(channel: Channel, told: Told, job: Job) -> Hooks:
             raise Stopped
         if time.monotonic() - last > KEEP_UP_SECONDS:
             last = time.monotonic()
-            channel.keep_up()
+            send(Message())
 
     def before_checkpoint(epoch: int) -> None:
-        if epoch - 1 > resumed:  # what an earlier attempt did is committed
+        if epoch - 1 > behind:  # what an earlier attempt did is committed
             told.wait_for(epoch - 1)
 
-    return Hooks(channel.send, on_step, before_checkpoint)
+    return Hooks(send, on_step, before_checkpoint)
 
 
 def _first(channel: Channel) -> Job:

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-KEEP_UP = b"."  # what a process says that has nothing to say but that it goes on
-
 
 @dataclass(frozen=True)
 class Setup:
@@ -44,14 +42,14 @@ class Job:
     Attributes:
         kind: what is done with it.
         attempt: the attempt at a training; 0 otherwise.
-        done: its epochs that an earlier attempt finished, and the hashes of the checkpoints after them.
+        kept: the epochs that an earlier attempt kept a checkpoint of, the last ones, and the hashes of these.
         cores: what the process is held to; empty where it is not.
     """
 
     kind: Literal["cost", "memory", "train"]
     cell: Cell
     attempt: int = 0
-    done: tuple[tuple[Epoch, str | None], ...] = ()
+    kept: tuple[tuple[int, str], ...] = ()
     cores: tuple[int, ...] = ()
 
     def log(self, folder: str | Path) -> Path:
@@ -61,13 +59,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Message:
-    """News of a job.
+    """News of a job; one without content says that it goes on.
 
     Attributes:
         epoch: of a training, that ended. checkpoint: the hash of the state after it.
         resumed: how many epochs of an earlier attempt it goes on behind.
         note: what is worth a line.
         cost, memory, outcome: what came of it. error: why nothing did.
+        unwritable: what place cannot be written, and what to do about it: then no other job can go on either.
     """
 
     epoch: Epoch | None = None
@@ -78,6 +77,7 @@ class Message:
     memory: Memory | None = None
     outcome: Outcome | None = None
     error: str | None = None
+    unwritable: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class Ended:
         exit_code: or None where a signal ended it.
         hung: whether it was ended since it gave no sign. by_kernel: whether the system ended it for its memory.
         lost: whether it went with the warm process that it came from, through no fault of its own.
+        confused: whether it was ended since what came from it made no sense.
     """
 
     exit_code: int | None = None
@@ -103,6 +104,7 @@ class Ended:
     hung: bool = False
     by_kernel: bool = False
     lost: bool = False
+    confused: bool = False
 
 
 def remove_if_empty(log: Path) -> None:
@@ -124,10 +126,6 @@ class Channel:
     def send(self, noun: object) -> None:
         """Send a noun as a line."""
         self.connection.sendall(msgspec.json.encode(noun) + b"\n")
-
-    def keep_up(self) -> None:
-        """Say that the work goes on."""
-        self.connection.sendall(KEEP_UP + b"\n")
 
     def lines(self) -> Iterator[bytes] | None:
         """Return the lines that have come, waiting for one where the connection blocks; None at its end."""

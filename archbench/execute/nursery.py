@@ -125,11 +125,14 @@ def _become_a_child() -> None:
 def _report_ended(control: socket.socket) -> None:
     while True:
         try:
-            process, status = os.waitpid(-1, os.WNOHANG)
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         except ChildProcessError:
             return
-        if process == 0:
+        if ended is None:
             return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(ended.si_pid, signal.SIGKILL)  # what it started ends with it, before its number is another's
+        process, status = os.waitpid(ended.si_pid, 0)
         control.send(msgspec.json.encode((process, os.waitstatus_to_exitcode(status))))
 
 

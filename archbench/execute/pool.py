@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -19,7 +19,7 @@ import msgspec
 from archbench.environment import worker_variables
 from archbench.errors import OutputError
 from archbench.execute.child import KEPT, STOP
-from archbench.execute.jobs import KEEP_UP, Channel, Ended, Job, Message, Order, remove_if_empty
+from archbench.execute.jobs import Channel, Ended, Job, Message, Order, remove_if_empty
 from archbench.execute.kills import kernel_kills
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class _Running:
     ended: Ended | None = None
     hung: bool = False
     open: bool = True
-    messages: list[Message] = field(default_factory=list)
+    confused: bool = False
 
 
 class Isolated:
@@ -193,13 +193,19 @@ class Isolated:
             running.channel.connection.close()
             return
         for line in lines:
-            if line != KEEP_UP:
-                self._pass_on(running, msgspec.json.decode(line, type=Message), work)
+            try:
+                message = msgspec.json.decode(line, type=Message)
+            except (msgspec.MsgspecError, UnicodeError):  # a model wrote where it had no business
+                running.confused = True
+                _kill(running)
+                return
+            self._pass_on(running, message, work)
 
     def _pass_on(self, running: _Running, message: Message, work: Work) -> None:
-        if message.error is not None and running.job.kind == "train" and message.outcome is None:
-            what, _, remedy = message.error.partition("\n")
-            raise OutputError(what, remedy)  # a disk that is full is so for all
+        if message.unwritable is not None:
+            raise OutputError(*message.unwritable)
+        if message == Message():
+            return
         work.on_message(running.job, message)
         if message.epoch is not None:
             with contextlib.suppress(OSError):  # it has ended already
@@ -229,11 +235,16 @@ class Isolated:
                 continue
             if running.open:  # something that it started holds the other end
                 _kill(running)
-            by_kernel = ended.signal == signal.SIGKILL and not running.hung and kernel_kills() > running.kills
+            by_kernel = (
+                ended.signal == signal.SIGKILL
+                and not (running.hung or running.confused)
+                and kernel_kills() > running.kills
+            )
             self._running.remove(running)
             remove_if_empty(running.job.log(self._setup.logs))
+            lost = ended.lost and not by_kernel
             work.on_end(
-                running.job, Ended(ended.exit_code, ended.signal, running.hung, by_kernel, ended.lost and not by_kernel)
+                running.job, Ended(ended.exit_code, ended.signal, running.hung, by_kernel, lost, running.confused)
             )
 
     def _kill_all(self) -> None:

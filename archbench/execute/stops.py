@@ -22,12 +22,14 @@ class Stops:
     Attributes:
         level: 0 to go on, 1 to end after the step, 2 to end at once.
         signal: the last that was heard.
+        raising: whether what asks for an end at once ends what this process is at, as nothing else could.
     """
 
     def __init__(self, on_first: Callable[[], None] = lambda: None) -> None:
         """Take who is told of the first."""
         self.level = 0
         self.signal: int | None = None
+        self.raising = False
         self._on_first = on_first
         self._told = False
         self._first = 0.0
@@ -57,6 +59,10 @@ class Stops:
         self.level += 1
         self.signal = number
         self._first = self._first or time.monotonic()
+        if self.raising:
+            self.drain()
+            if self.level > 1 or number == signal.SIGTERM:
+                raise KeyboardInterrupt(number)
 
     @property
     def overdue(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import time
 import traceback
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from archbench.data import Dataset
     from archbench.execute.jobs import Job, Setup
     from archbench.execute.pool import Work
-    from archbench.schema import Cell, Epoch
+    from archbench.schema import Cell, Epoch, Training
     from archbench.snapshots import State
 
 LOOK_SECONDS = 0.5  # where others hold all that is left
@@ -112,16 +113,22 @@ def train_job(job: Job, dataset: Dataset, setup: Setup, hooks: Hooks, log: TextI
         traceback.print_exc(file=log)
         return Outcome("oom" if out_of_memory(error) else "failed", error=reason(error))
     if training.diverged_epoch is not None:
-        epoch = training.epochs[training.diverged_epoch - 1]
-        kinds = [kind for kind in (epoch.train.loss_kind, epoch.validation.loss_kind) if kind != "number"]
-        what = kinds[0] if kinds else "not finite"
-        return Outcome("diverged", training, f"the loss is {what} in epoch {training.diverged_epoch}")
+        return Outcome("diverged", training, _how_diverged(training))
     return Outcome("done", training)
+
+
+def _how_diverged(training: Training) -> str:
+    last = training.epochs[-1] if training.epochs else None
+    for split in ("train", "validation"):
+        kind = getattr(last, split).loss_kind if last else "number"
+        if kind != "number":
+            return f"the loss is {kind} in epoch {training.diverged_epoch}"
+    return "the loss on the test split is not finite"
 
 
 def _resumed(job: Job, folder: Path, hooks: Hooks) -> tuple[State, tuple[Epoch, ...]] | None:
     """Return the state to go on from; what is damaged, and that nothing is left, is said."""
-    state, notes = read_checkpoint(folder, job.done, job.cell.device)
+    state, notes = read_checkpoint(folder, job.kept, job.cell.device)
     for note in notes:
         hooks.send(Message(note=note))
     if state is None:
@@ -129,7 +136,7 @@ def _resumed(job: Job, folder: Path, hooks: Hooks) -> tuple[State, tuple[Epoch, 
             hooks.send(Message(note="no checkpoint is left: the run begins again"))
         return None
     hooks.send(Message(resumed=state["epoch"]))
-    return state, tuple(epoch for epoch, _ in job.done[: state["epoch"]])
+    return state, ()  # the epochs up to it are stored already
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -146,6 +153,7 @@ class Here:
 
     def run(self, work: Work) -> None:
         """Do all jobs of a piece of work."""
+        work.stops.raising = True  # what is done here ends no other way
         while work.more() and not work.stops.level:
             job = work.next_job()
             if job is None:
@@ -166,7 +174,11 @@ class Here:
         path = job.log(self._setup.logs)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            perform(job, self._dataset_of(job.cell), self._setup, Hooks(send, on_step), log)
+            here = Path.cwd()
+            try:
+                perform(job, self._dataset_of(job.cell), self._setup, Hooks(send, on_step), log)
+            finally:
+                os.chdir(here)  # wherever a model went
         remove_if_empty(path)
         work.on_end(job, Ended(0))
 

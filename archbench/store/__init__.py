@@ -19,7 +19,7 @@ from archbench.store.check import check
 from archbench.store.database import FILE_NAME, explained, open_for_work, open_to_read, transaction
 from archbench.store.owners import Owner, is_alive, owner_files
 from archbench.store.records import Begun, Run, now
-from archbench.store.rows import hash_of, insert, scan, text_of, update
+from archbench.store.rows import insert, scan, text_of, update
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,20 +60,41 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self._db.close()
 
-    def begin(self, begun: Begun, owner: str) -> int | None:
-        """Begin a run for an owner; return its attempt, or None where it is done or another is at work on it."""
+    def begin(self, begun: Begun, owner: str, since: int | None = None) -> int | None:
+        """Begin a run for an owner; return its attempt, or None where another has done it or is at work on it.
+
+        Args:
+            begun: what.
+            owner: who.
+            since: an attempt; what a later one of another owner came to stands, even if it is nothing.
+        """
         with self._writing():
             spec = r.spec_of(self._db, begun.cell)
-            query = "SELECT * FROM attempts WHERE spec = ? AND status IN ('running', 'done')"
-            for row in self._db.execute(query, (spec,)).fetchall():
-                if hash_of(row[:-1]) != row[-1]:
-                    # It cannot be read any more; it stays, and makes room.
-                    self._db.execute("UPDATE attempts SET status = 'damaged' WHERE id = ?", (row[0],))
-                elif row[2] == "done" or is_alive(self.folder, row[3]):
+            for number, status, other in self._open_attempts(spec):
+                if status == "done" or is_alive(self.folder, other):
                     return None
-                else:
-                    self._lost(row[0])
+                self._lost(number)
+            query = (
+                "SELECT 1 FROM attempts WHERE spec = ? AND id > ? AND owner != ? AND status NOT IN "
+                "('interrupted', 'damaged')"
+            )
+            if since is not None and self._db.execute(query, (spec, since, owner)).fetchone():
+                return None
             return r.insert_attempt(self._db, begun, owner=owner)
+
+    def _open_attempts(self, spec: int) -> list[tuple[int, str, str]]:
+        """Return the attempts that keep others from beginning; what cannot be read stays, and makes room."""
+        where = "WHERE spec = ? AND status IN ('running', 'done')"
+        sound = [(row[0], row[2], row[3]) for row in scan(self._db, "attempts", self.damage, where, (spec,))]
+        found = {number for (number,) in self._db.execute(f"SELECT id FROM attempts {where}", (spec,))}  # noqa: S608
+        for number in found - {number for number, *_ in sound}:
+            self._db.execute("UPDATE attempts SET status = 'damaged' WHERE id = ?", (number,))
+        return sound
+
+    def last_attempt(self) -> int:
+        """Return the last attempt that was begun, 0 for none."""
+        with self._reading():
+            return int(self._db.execute("SELECT max(id) FROM attempts").fetchone()[0] or 0)
 
     def resumed(self, attempt: int, epochs: Iterable[tuple[Epoch, str | None]]) -> None:
         """Commit that an attempt goes on behind these epochs, which an earlier one made."""
@@ -108,25 +129,18 @@ class Store:
     def add(self, record: Record) -> None:
         """Commit a run that is over; one that is done already stays as it is."""
         with self._writing():
-            spec = r.spec_of(self._db, record.cell)
-            query = "SELECT * FROM attempts WHERE spec = ? AND status = 'done'"
-            for row in self._db.execute(query, (spec,)).fetchall():
-                if hash_of(row[:-1]) != row[-1]:
-                    self._db.execute("UPDATE attempts SET status = 'damaged' WHERE id = ?", (row[0],))
-                elif record.status == "done":
-                    return
-            r.insert_record(self._db, record)
+            done = any(status == "done" for _, status, _ in self._open_attempts(r.spec_of(self._db, record.cell)))
+            if not (done and record.status == "done"):
+                r.insert_record(self._db, record)
 
-    def recover(self) -> list[str]:
-        """Mark what dead processes left running as interrupted; return the keys."""
+    def recover(self) -> list[int]:
+        """Mark the attempts that dead processes left running as interrupted; return them."""
         with self._writing():
-            query = (
-                "SELECT attempts.id, owner, key FROM attempts JOIN specs ON specs.id = spec WHERE status = 'running'"
-            )
-            dead = [row for row in self._db.execute(query).fetchall() if not is_alive(self.folder, row[1])]
-            for attempt, _, _ in dead:
+            running = list(scan(self._db, "attempts", self.damage, "WHERE status = 'running'"))
+            dead = [row[0] for row in running if not is_alive(self.folder, row[3])]
+            for attempt in dead:
                 self._lost(attempt)
-        return [key for _, _, key in dead]
+        return dead
 
     def _lost(self, attempt: int) -> None:
         epochs = r.insert_missing_epochs(self._db, attempt, None)

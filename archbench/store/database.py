@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from archbench.errors import OutputError, StoreError
-from archbench.files import check_folder
+from archbench.files import check_folder, write_file
 from archbench.store.versions import APPLICATION_ID, VERSION, create, migrate
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 FILE_NAME = "results.sqlite"
 BUSY_SECONDS = 60
 PRAGMAS = ("synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF")
+PLACE_AT_FAULT = ("SQLITE_FULL", "SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")
 ANOTHER_OUT = "Name a folder of yours with --out, or free some space."
 # Of these a lock may be lost, and what was said to be on the disk may not be.
 NETWORK = frozenset({
@@ -60,7 +62,7 @@ def open_to_read(folder: Path) -> tuple[sqlite3.Connection, list[str]]:
         StoreError: there is none, or the file is none, or one of a newer archbench.
     """
     path = folder / FILE_NAME
-    if not path.is_file():
+    if not path.is_file() or not path.stat().st_size:  # a writer that was killed at once leaves nothing in it
         msg = f"there are no results in {folder}"
         raise StoreError(msg, "Run `archbench compare` first, or name the folder that it wrote.")
     with explained(path):
@@ -121,16 +123,15 @@ def _prepare(db: sqlite3.Connection, path: Path) -> list[str]:
 
 def _keep_copy(db: sqlite3.Connection, path: Path, version: int) -> None:
     """Keep an older store as it was, beside the new one."""
-    copy = path.with_name(f"{path.stem}.v{version}{path.suffix}")
-    if copy.exists():
-        return
-    temporary = path.with_name(f".{copy.name}.{os.getpid()}")
-    with contextlib.closing(sqlite3.connect(temporary)) as target:
-        db.backup(target)
-        target.execute("PRAGMA synchronous = EXTRA")
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(copy)
+    extras = itertools.chain([""], (f"-{number}" for number in itertools.count(2)))
+    names = (path.with_name(f"{path.stem}.v{version}{extra}{path.suffix}") for extra in extras)
+    copy = next(name for name in names if not name.exists())
+
+    def write(temporary: Path) -> None:
+        with contextlib.closing(sqlite3.connect(temporary)) as target:
+            db.backup(target)
+
+    write_file(copy, write)
 
 
 def checked_version(db: sqlite3.Connection, path: Path) -> int:
@@ -167,11 +168,13 @@ def explained(path: Path, *, writing: bool = False) -> Iterator[None]:
     """Within: what SQLite refuses becomes a StoreError, or an OutputError where the place is at fault."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if writing:
-            raise unwritable(path, error) from error
-        raise _unreadable(path, error) from error
     except sqlite3.Error as error:
+        name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_BUSY"):
+            msg = f"{path} is held by another program"
+            raise OutputError(msg, "End what has it open (a database browser?), and give the command again.") from error
+        if writing and name.startswith(PLACE_AT_FAULT):
+            raise unwritable(path, error) from error
         raise _unreadable(path, error) from error
 
 
@@ -181,7 +184,11 @@ def unwritable(path: Path, error: Exception) -> OutputError:
     return OutputError(f"{path} cannot be written: {reason}", ANOTHER_OUT)
 
 
-def _unreadable(path: Path, error: Exception) -> StoreError:
+def _unreadable(path: Path, error: sqlite3.Error) -> StoreError:
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN")):
+        msg = f"{path} cannot be opened as it is: {error}"
+        remedy = "A write was cut short, or the place is forbidden: open it once where it can be written."
+        return StoreError(msg, remedy)
     return StoreError(f"{path} cannot be read: {error}", "Restore it from a copy, or name another --out.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from typing import TYPE_CHECKING, Self
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOLDER = ".running"  # inside a results folder
+TRIES = 100
+_HELD: set[int] = set()
 
 
 class Owner:
@@ -33,8 +36,7 @@ class Owner:
         try:
             import fcntl
 
-            self._path.parent.mkdir(exist_ok=True)
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            self._file = _made(self._path)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (OSError, ImportError) as error:
             msg = f"{folder} cannot be locked: {getattr(error, 'strerror', None) or error}"
@@ -47,7 +49,26 @@ class Owner:
         with contextlib.suppress(OSError):  # a disk that went away
             self._path.unlink(missing_ok=True)
             self._path.parent.rmdir()  # where no other is at work
+        _HELD.discard(self._file)
         os.close(self._file)
+
+
+def _made(path: Path) -> int:
+    """Return a new file that is open; another that ends may remove the folder at any moment."""
+    for _ in range(TRIES):
+        path.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            _HELD.add(file)
+            return file
+    raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+
+
+def _let_go() -> None:
+    """A copy of this process that a model forked does not hold its lock: it may live on."""
+    for file in _HELD:
+        os.close(file)
+    _HELD.clear()
 
 
 def is_alive(folder: Path, token: str) -> bool:
@@ -74,3 +95,7 @@ def owner_files(folder: Path) -> list[Path]:
 
 def _file(folder: Path, token: str) -> Path:
     return folder / FOLDER / f"{token}.lock"
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import platform
 from contextlib import contextmanager
@@ -21,7 +22,6 @@ from archbench.schema import (
     Epoch,
     Memory,
     Outcome,
-    Recipe,
     Record,
     Status,
     Training,
@@ -195,17 +195,17 @@ def read_records(
         runs = read_runs(db, damage, keys)
         attempts = None if keys is None else [run.attempt for run in runs.values()]
         epochs = read_epochs(db, damage, attempts) if curves else {}
-        recipes: dict[tuple[int, int], Recipe] = {}
-        return {key: _record(run, recipes, epochs.get(run.attempt)) for key, run in runs.items()}
+        return {key: record_of(run, epochs.get(run.attempt)) for key, run in runs.items()}
 
 
-def _record(run: Run, recipes: dict[tuple[int, int], Recipe], epochs: list[Epoch] | None) -> Record:
-    place = (id(run.setting), run.seed)
-    recipe = recipes.get(place) or recipes.setdefault(place, replace(run.setting.recipe, seed=run.seed))
+def record_of(run: Run, epochs: list[Epoch] | None = None) -> Record:
+    """Return a run as a record, its training with these epochs, or with the last alone."""
     training = run.trained()
-    if training is not None and epochs is not None:
-        training = replace(training, epochs=tuple(epochs))
-    cell = replace(run.setting, recipe=recipe).keyed(run.key)  # the row's hash vouches for the key
+    if training is not None and epochs is not None:  # the last stands in both, and may be damaged in one
+        training = replace(training, epochs=(*(e for e in epochs if e not in training.epochs), *training.epochs))
+    cell = replace(run.setting, recipe=replace(run.setting.recipe, seed=run.seed)).keyed(
+        run.key
+    )  # the row's hash vouches for the key
     return Record(cell, run.status, run.environment, run.cost, training, (), run.error, run.ended_at, run.memory)
 
 
@@ -242,27 +242,30 @@ def read_epochs(db: sqlite3.Connection, damage: list[str], attempts: Sequence[in
 
 
 def read_checkpoints(db: sqlite3.Connection, damage: list[str], key: str) -> list[tuple[Epoch, str | None]]:
-    """Return the epochs of the last attempt at a run that kept checkpoints, each with its checkpoint's hash."""
+    """Return the epochs, from the first on without a gap, of the last attempt at a run that left checkpoints.
+
+    One that came to something left none.
+    """
     query = (
         "SELECT max(attempt) FROM epochs JOIN attempts ON attempts.id = attempt JOIN specs ON specs.id = spec "
-        "WHERE key = ? AND checkpoint IS NOT NULL"
+        "WHERE key = ? AND checkpoint IS NOT NULL AND status NOT IN ('done', 'diverged', 'damaged')"
     )
     (attempt,) = db.execute(query, (key,)).fetchone()
-    rows = [] if attempt is None else scan(db, "epochs", damage, *_among("attempt", [attempt]))
-    return [(EPOCH.decode(metrics), checkpoint) for _, _, metrics, checkpoint in rows]
+    rows = [] if attempt is None else list(scan(db, "epochs", damage, *_among("attempt", [attempt])))
+    whole = itertools.takewhile(lambda numbered: numbered[1][1] == numbered[0], enumerate(rows, start=1))
+    return [(EPOCH.decode(metrics), checkpoint) for _, (_, _, metrics, checkpoint) in whole]
 
 
 def read_attempts(db: sqlite3.Connection, damage: list[str]) -> list[Attempt]:
     """Return every attempt, the oldest first, its state as it stands in its row."""
-    keys = {row[0]: row[1] for row in scan(db, "specs", damage)}
-    rows = (dict(zip(COLUMNS["attempts"], row, strict=True)) for row in scan(db, "attempts", damage))
-    return [
-        Attempt(
-            id=row["id"], key=keys[row["spec"]], state=row["status"],
-            **{name: row[name] for name in Attempt.__dataclass_fields__ if name not in {"id", "key", "state"}},
-        )
-        for row in rows if row["spec"] in keys and row["status"] != "damaged"
-    ]  # fmt: skip
+    with no_collection():
+        keys = {row[0]: row[1] for row in scan(db, "specs", damage)}
+        # id, then the key for the spec's id, and on to the number of epochs: the columns as they stand.
+        return [
+            Attempt(row[0], keys[row[1]], *row[2 : ERROR + 2])
+            for row in scan(db, "attempts", damage)
+            if row[1] in keys and row[2] != "damaged"
+        ]
 
 
 def _among(column: str, values: Iterable[Any] | None) -> tuple[str, tuple[str, ...]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +23,7 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "studies": ("id", "created_at", "keys", "study"),
 }  # fmt: skip
 """Of every table, without the hash at its end."""
+encode = msgspec.json.Encoder().encode
 DOES_NOT_FIT = "its content does not fit its hash"
 
 
@@ -33,7 +34,7 @@ def text_of(noun: Any) -> str:
 
 def hash_of(values: Sequence[Any]) -> str:
     """Return the SHA-256 of a row's values, in the order of its columns, as JSON."""
-    return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
+    return sha256(encode(values)).hexdigest()
 
 
 def insert(db: sqlite3.Connection, table: str, **values: Any) -> int:
@@ -51,8 +52,9 @@ def insert(db: sqlite3.Connection, table: str, **values: Any) -> int:
 def update(db: sqlite3.Connection, table: str, number: int, **values: Any) -> None:
     """Change a row and its hash. To be called inside a transaction."""
     columns = COLUMNS[table]
-    found = db.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608
-    row = [values.get(column, old) for column, old in zip(columns, found, strict=True)]
+    kept = [column for column in columns if column not in values and column != "id"]
+    found = db.execute(f"SELECT {', '.join(['id', *kept])} FROM {table} WHERE id = ?", (number,)).fetchone()  # noqa: S608
+    row = [({"id": number} | dict(zip(kept, found[1:], strict=True)) | values)[column] for column in columns]
     settings = ", ".join(f"{column} = ?" for column in columns)
     db.execute(f"UPDATE {table} SET {settings}, sha256 = ? WHERE id = ?", (*row, hash_of(row), number))  # noqa: S608
 
@@ -63,7 +65,13 @@ def part(db: sqlite3.Connection, noun: Any) -> int | None:
         return None
     content = text_of(noun)
     found = db.execute("SELECT id FROM parts WHERE content = ?", (content,)).fetchone()
-    return int(found[0]) if found else insert(db, "parts", content=content)
+    if found is None:
+        return insert(db, "parts", content=content)
+    row = db.execute("SELECT id, CAST(content AS BLOB), sha256 FROM parts WHERE id = ?", found).fetchone()
+    if row[1] != content.encode() or row[2] != hash_of([row[0], content]):  # found by the index: the row is damaged
+        db.execute("REINDEX parts")
+        update(db, "parts", int(found[0]), content=content)
+    return int(found[0])
 
 
 def scan(

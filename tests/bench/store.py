@@ -36,12 +36,13 @@ READINGS = {
     "verify": "from archbench.upkeep import health; assert not health(folder).damage",
 }
 READ = """
-import resource, sys
+import sys
 from pathlib import Path
 from archbench.loading import load
 folder = Path(sys.argv[1])
 {code}
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+status = Path("/proc/self/status").read_text()
+print(int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024)
 """
 
 

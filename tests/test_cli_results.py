@@ -1,0 +1,449 @@
+"""`archbench results` and `archbench resume` as users meet them, in this process."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import QUICK, small_study
+from test_cli import invoke
+
+from archbench.exports import DIALECTS
+from archbench.pipeline import run
+from archbench.plan import make_plan
+from archbench.schema import Outcome
+from archbench.store import FILE_NAME, Begun, Owner, Store
+from archbench.sweep import Manner
+
+STUDY = small_study(["mlp@3k", "linear"], [], epochs=2, seeds=2)
+BRIEFLY = ("--workers", "0", "--processes", "0", "--max-seconds", "0", "--quiet")
+WRITTEN = {
+    "archbench": {"runs.csv", "summary.csv", "overhead.csv", "overhead.md"}, "timm": {"timm.csv"},
+    "markdown": {"summary.md"}, "latex": {"summary.tex"}, "parquet": {"runs.parquet"},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return what a small study came to, in its folder."""
+    return run(STUDY, tmp_path_factory.mktemp("finished") / "results" / "small", manner=Manner(0), protocol=QUICK)
+
+
+@pytest.fixture
+def whole(finished, tmp_path):
+    """Return a copy of that folder."""
+    shutil.copytree(finished.folder, tmp_path / "results" / "small")
+    return Path("results") / "small"
+
+
+def rest_of(finished, folder, keep):
+    """Make a store of the same study in which only the first runs are done; the next failed."""
+    with Store(finished.folder) as store:
+        records, timings = list(store.records(record.cell.key for record in finished.records).values()), store.timings()
+        asked = store.last_study()[0]
+    with Store(folder, create=True) as store:
+        for record in records[:keep]:
+            store.add(record)
+        store.add(dataclasses.replace(records[keep], status="failed", training=None, error="ValueError: why"))
+        store.add_timings(timings)
+        store.add_study(asked, [(record.cell, "") for record in records])
+    return folder
+
+
+@pytest.fixture
+def partial(finished, tmp_path):
+    return rest_of(finished, Path("partial"), 1)
+
+
+@pytest.fixture
+def asked(monkeypatch, capsys):
+    """Return what runs the command line."""
+    return lambda *words: invoke(monkeypatch, capsys, *words)
+
+
+def spoil(folder, statement="UPDATE attempts SET error = 'x' WHERE id = 1"):
+    with closing(sqlite3.connect(folder / FILE_NAME)) as db, db:
+        db.execute("DROP TRIGGER attempts_done")
+        db.execute(statement)
+
+
+# --- list
+
+
+def test_runs_are_listed_with_their_states(asked, partial):
+    code, out, err = asked("results", "list", partial)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "partial: 1 done, 1 failed, 2 pending"
+    assert [line.split()[1] for line in lines[2:]] == ["mlp", "mlp", "linear", "linear"]
+    with Store(partial) as store:
+        assert [line.split()[0] for line in lines[2:]] == [key[:8] for key, _ in store.last_study()[1]]
+
+
+def test_a_list_is_json_where_it_is_asked_for(asked, partial):
+    code, out, err = asked("results", "list", partial, "--json")
+    rows = json.loads(out)
+    assert (code, err) == (0, "")
+    assert [(row["model"], row["seed"], row["state"]) for row in rows] == [
+        ("mlp", 0, "done"), ("mlp", 1, "failed"), ("linear", 0, "pending"), ("linear", 1, "pending")
+    ]  # fmt: skip
+    assert rows[1]["error"] == "ValueError: why"
+    assert rows[2]["test_accuracy"] is None
+
+
+@pytest.mark.parametrize(
+    ("states", "count"), [("pending", 2), ("done,failed", 2), ("running", 0), (" done , pending", 3)]
+)
+def test_only_some_states_are_listed(asked, partial, states, count):
+    code, out, _ = asked("results", "list", partial, "--state", states, "--json")
+    assert (code, len(json.loads(out))) == (0, count)
+    code, out, _ = asked("results", "list", partial, "--state", states)
+    assert code == 0
+    assert len(out.splitlines()) == (count + 2 if count else 1)
+    assert ("no run" in out) == (count == 0)
+
+
+def test_a_long_list_is_cut_and_says_so(asked, partial):
+    out = asked("results", "list", partial, "--limit", 1)[1]
+    assert out.splitlines()[-1] == "and 3 more; --limit 0 shows all"
+    assert "more" not in asked("results", "list", partial, "--limit", 0)[1]
+    assert "more" not in asked("results", "list", partial, "--limit", 4)[1]
+
+
+def test_every_folder_below_is_listed(asked, whole, partial):
+    code, out, _ = asked("results", "list", ".", "--json")
+    assert code == 0
+    assert {row["folder"] for row in json.loads(out)} == {str(whole), str(partial)}
+    assert len(json.loads(out)) == 8
+
+
+def test_by_default_the_results_of_this_folder_are_listed(asked, whole):
+    assert asked("results", "list")[1].startswith(f"{whole}: 4 done")
+
+
+@pytest.mark.xfail(reason="the first that cannot be read ends the command, where export and verify go on")
+def test_one_that_cannot_be_read_does_not_hide_the_others(asked, whole):
+    Path("results/a_bad").mkdir()
+    Path("results/a_bad", FILE_NAME).write_text("no database" * 100)
+    code, out, _ = asked("results", "list", "results")
+    assert code == 4
+    assert f"{whole}: 4 done" in out
+
+
+# --- show
+
+
+def test_a_run_is_shown_with_its_attempts_and_epochs(asked, finished, whole):
+    record = finished.records[0]
+    code, out, err = asked("results", "show", record.cell.key[:10], "results")
+    assert (code, err) == (0, "")
+    assert record.cell.key in out
+    assert f"accuracy {record.training.test.top1:.4f}" in out
+    assert record.training.weights_sha256 in out
+    assert "Attempts" in out
+    assert "Epochs" in out
+
+
+def test_a_run_is_json_where_it_is_asked_for(asked, finished, whole):
+    record = finished.records[0]
+    code, out, _ = asked("results", "show", record.cell.key, "results", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["folder"] == str(whole)
+    assert found["cell"]["model"] == "mlp"
+    assert [epoch["epoch"] for epoch in found["record"]["training"]["epochs"]] == [1, 2]
+    assert found["record"]["training"]["test"]["top1"] == record.training.test.top1
+    assert [attempt["state"] for attempt in found["attempts"]] == ["done"]
+
+
+def test_a_run_that_is_to_be_done_is_shown(asked, finished, partial):
+    code, out, _ = asked("results", "show", finished.records[3].cell.key, partial)
+    assert code == 0
+    assert "pending" in out
+    assert "Epochs" not in out
+
+
+# --- what is not accepted
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "parts"),
+    [
+        (("list", ".", "--state", "dun"), 2, ["'dun' is not accepted", "pending, running, done"]),
+        (("list", "nowhere"), 4, ["there are no results in nowhere"]),
+        (("list", ".", "--limit", "-1"), 2, ["--limit"]),
+        (("show", "abc"), 2, ["'abc' is too short for a key", "at least 4"]),
+        (("show", "zzzzzz", "."), 4, ["no run in . has a key that begins with 'zzzzzz'"]),
+        (("show",), 2, ["Missing argument", "results show --help"]),
+        (("export", ".", "--dialect", "keras"), 2, ["no dialect 'keras'", ", ".join(DIALECTS)]),
+        (("verify", "nowhere"), 4, ["there are no results in nowhere"]),
+        (("gc", "nowhere"), 4, ["there are no results in nowhere"]),
+        (("verify", ".", "--salvage", "results/small"), 2, ["there are results in results/small already"]),
+        (("vrify",), 2, ["No such command 'vrify'"]),
+    ],
+)
+def test_what_is_not_accepted_is_one_line_with_its_exit_code(asked, whole, words, code, parts):
+    got, _, err = asked("results", *words)
+    assert got == code
+    assert err.startswith("error: ")
+    assert len(err.splitlines()) == 1
+    for part in parts:
+        assert part in err
+
+
+def test_a_key_of_several_runs_is_told_with_where_they_are(asked, finished, whole, partial):
+    key = finished.records[0].cell.key
+    code, out, err = asked("results", "show", key, ".")
+    assert (code, out) == (2, "")
+    assert f"2 runs have a key that begins with '{key}'" in err
+    assert str(whole) in err
+    assert str(partial) in err
+    assert asked("results", "show", key, partial)[0] == 0
+
+
+# --- export
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_is_written(asked, whole, tmp_path, dialect):
+    code, out, err = asked("results", "export", "results", "--dialect", dialect, "--out", "written")
+    assert (code, err) == (0, "")
+    assert {Path(line) for line in out.splitlines()} == {Path("written/small") / name for name in WRITTEN[dialect]}
+    assert {file.name for file in Path("written/small").iterdir()} == WRITTEN[dialect]
+
+
+def test_a_dialect_says_what_was_measured(asked, finished, whole):
+    for dialect in DIALECTS:
+        asked("results", "export", whole, "--dialect", dialect)
+    accuracies = {}
+    for record in finished.records:
+        accuracies.setdefault(record.cell.model, []).append(record.training.test.top1)
+    means = {model: sum(values) / 2 for model, values in accuracies.items()}
+    with (whole / "timm.csv").open() as file:
+        timm = {row["model"].partition("@")[0]: float(row["top1"]) for row in csv.DictReader(file)}
+    assert timm == pytest.approx({model: 100 * mean for model, mean in means.items()})
+    exact = pd.read_parquet(whole / "runs.parquet")
+    assert exact["test_accuracy"].tolist() == [record.training.test.top1 for record in finished.records]
+    for name, between in (("summary.md", "|"), ("summary.tex", "&")):
+        rows = [[cell.strip() for cell in line.split(between)] for line in (whole / name).read_text().splitlines()]
+        shown = {row[row.index(model)]: row for row in rows for model in means if model in row}
+        for model, mean in means.items():  # as many digits as the interval leaves
+            near = next(cell for cell in shown[model] if "\u00b1" in cell)
+            assert float(near.partition(" ")[0]) == pytest.approx(100 * mean, abs=0.51)
+    with (whole / "runs.csv").open() as file:
+        assert [row["key"] for row in csv.DictReader(file)] == [record.cell.key for record in finished.records]
+
+
+def test_exported_runs_are_json_where_it_is_asked_for(asked, finished, whole):
+    before = set(whole.iterdir())
+    code, out, _ = asked("results", "export", "results", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert [(row["folder"], row["key"]) for row in rows] == [(str(whole), r.cell.key) for r in finished.records]
+    assert set(whole.iterdir()) == before
+
+
+# --- verify
+
+
+def test_a_sound_store_is_sound(asked, whole):
+    assert asked("results", "verify", whole) == (0, f"{whole}: sound (4 runs, 4 attempts, 4 timings)\n", "")
+
+
+@pytest.mark.xfail(reason="a path is no JSON: a fault of archbench, with exit code 1")
+def test_a_verdict_is_json_where_it_is_asked_for(asked, whole):
+    sound = {"folder": str(whole), "runs": 4, "attempts": 4, "timings": 4, "damage": []}
+    code, out, _ = asked("results", "verify", "--json")
+    assert (code, json.loads(out)) == (0, [sound])
+    spoil(whole)
+    code, out, _ = asked("results", "verify", "--json")
+    damage = ["attempts 1: its content does not fit its hash"]
+    assert (code, json.loads(out)) == (4, [{**sound, "runs": 3, "attempts": 3, "damage": damage}])
+
+
+def test_damage_is_named_and_fails_the_command(asked, whole):
+    spoil(whole)
+    code, out, err = asked("results", "verify", whole)
+    assert (code, err) == (4, "")
+    assert "damaged; what can be read: 3 runs, 3 attempts, 4 timings" in out
+    assert "  attempts 1: its content does not fit its hash" in out.splitlines()
+
+
+def test_one_that_cannot_be_opened_does_not_hide_the_others(asked, whole):
+    Path("results/a_bad").mkdir()
+    Path("results/a_bad", FILE_NAME).write_text("no database" * 100)
+    code, out, _ = asked("results", "verify")
+    assert code == 4
+    assert f"{whole}: sound" in out
+    assert "file is not a database" in out
+
+
+def test_what_can_be_read_is_salvaged(asked, whole):
+    spoil(whole)
+    before = (whole / FILE_NAME).read_bytes()
+    code, _, err = asked("results", "verify", whole, "--salvage", "saved")
+    assert code == 4  # the old one is as it was
+    assert err == "3 runs and 4 timings are copied to saved\n"
+    assert (whole / FILE_NAME).read_bytes() == before
+    assert asked("results", "verify", "saved")[0] == 0
+    assert len(json.loads(asked("results", "export", "saved", "--json")[1])) == 3
+
+
+def test_one_store_is_salvaged_at_a_time(asked, whole, partial):
+    code, _, err = asked("results", "verify", ".", "--salvage", "saved")
+    assert code == 2
+    assert ". holds several stores" in err
+    assert not Path("saved").exists()
+
+
+# --- gc
+
+
+@pytest.fixture
+def untidy(finished, whole):
+    """Return the folder with what an older run of it left."""
+    left = [
+        whole / "checkpoints" / finished.records[0].cell.key[:16] / "epoch-000002.pt", whole / ".runs-abc.csv",
+        whole / "logs" / "empty.log",
+    ]  # fmt: skip
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"" if file.suffix == ".log" else b"x" * 500)
+    return whole, left
+
+
+def test_what_would_be_removed_is_shown_and_stays(asked, untidy):
+    folder, left = untidy
+    code, out, err = asked("results", "gc", folder, "--dry-run")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[-1] == "3 files, 1.0 kB, could be removed"
+    assert {line.partition(": ")[0] for line in out.splitlines()[:-1]} == set(map(str, left))
+    assert all(file.exists() for file in left)
+
+
+def test_what_nobody_needs_is_removed_and_the_results_stay(asked, untidy, finished):
+    folder, left = untidy
+    code, out, _ = asked("results", "gc", folder)
+    assert code == 0
+    assert out.splitlines()[-1] == "3 files, 1.0 kB, removed"
+    assert not any(file.exists() for file in left)
+    assert {entry.name for entry in folder.iterdir()} == {entry.name for entry in finished.folder.iterdir()}
+    assert asked("results", "gc", folder)[1] == "0 files, 0 bytes, removed\n"
+    assert asked("results", "verify", folder)[0] == 0
+
+
+@pytest.mark.xfail(reason="a path is no JSON: a fault of archbench, with exit code 1")
+def test_what_is_removed_is_json_where_it_is_asked_for(asked, untidy):
+    folder, left = untidy
+    for dry in (("--dry-run",), ()):
+        code, out, _ = asked("results", "gc", folder, "--json", *dry)
+        assert code == 0
+        assert {row["file"]: row["size_bytes"] for row in json.loads(out)} == {
+            str(file): 0 if file.suffix == ".log" else 500 for file in left
+        }
+        assert all(file.exists() == bool(dry) for file in left)
+
+
+# --- resume
+
+
+def test_a_folder_with_nothing_left_is_left_alone(asked, whole, trained):
+    before = {file: file.stat().st_mtime_ns for file in whole.rglob("*")}
+    code, out, err = asked("resume", whole)
+    assert (code, out, err) == (0, f"{whole}: nothing is left to do\n", "")
+    assert json.loads(asked("resume", whole, "--json")[1]) == {"folder": str(whole), "to_run": 0}
+    assert {file: file.stat().st_mtime_ns for file in whole.rglob("*")} == before
+    assert trained == []
+
+
+def test_what_is_left_is_run_and_comes_to_what_it_would_have(asked, finished, partial, trained):
+    code, out, err = asked("resume", partial, *BRIEFLY)
+    assert code == 0, err
+    assert "partial: going on" in err
+    assert f"Written:\n  {partial / 'runs.csv'}" in out
+    assert {(cell.model, cell.recipe.seed) for cell in trained} == {("mlp", 1), ("linear", 0), ("linear", 1)}
+    with Store(partial) as store:
+        records = store.records()
+        assert store.verify() == []
+    assert {key: record.training.weights_sha256 for key, record in records.items()} == {
+        record.cell.key: record.training.weights_sha256 for record in finished.records
+    }
+    assert [row["state"] for row in json.loads(asked("results", "list", partial, "--json")[1])] == ["done"] * 4
+
+
+def test_several_folders_are_gone_on_with(asked, whole, finished, trained):
+    rest_of(finished, Path("results/rest"), 2)
+    code, out, err = asked("resume", "results", *BRIEFLY)
+    assert code == 0, err
+    assert err == "results/rest: going on\n"
+    assert f"{whole}: nothing is left to do" in out
+    assert {(cell.model, cell.recipe.seed) for cell in trained} == {("linear", 0), ("linear", 1)}
+
+
+def test_what_failed_is_not_run_again_where_that_is_not_wanted(asked, finished, trained):
+    folder = rest_of(finished, Path("failed"), 3)
+    code, out, _ = asked("resume", folder, *BRIEFLY, "--retry", "none")
+    assert (code, out) == (0, "failed: nothing is left to do\n")
+    assert trained == []
+    assert asked("resume", folder, *BRIEFLY)[0] == 0
+    assert len(trained) == 1
+
+
+def test_a_run_that_was_stopped_is_gone_on_with(asked, partial, trained):
+    plan = make_plan(STUDY)
+    with Store(partial, create=True) as store, Owner(partial) as owner:
+        for cell in plan.cells[1:]:
+            attempt = store.begin(Begun(cell, plan.environment), owner.token)
+            store.finish(attempt, Outcome("interrupted", error="stopped"), 1.0)
+    assert asked("resume", partial, *BRIEFLY, "--retry", "none")[0] == 0
+    assert len(trained) == 3
+
+
+def test_a_run_that_fails_again_fails_the_command(asked, partial, monkeypatch):
+    from archbench.execute import work
+
+    def fail(*_, **__):
+        raise RuntimeError("again")
+
+    monkeypatch.setattr(work, "train", fail)
+    code, _, err = asked("resume", partial, *BRIEFLY)
+    assert code == 3
+    assert err.count("RuntimeError: again") == 3
+    assert err.count("; see ") == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (("resume", "nowhere"), 4, "there are no results in nowhere"),
+        (("resume", "results", "--retry", "done"), 2, "retry: 'done' is not accepted"),
+        (("resume", "empty"), 4, "empty does not say what was asked for"),
+        (("resume", "results", "--workers", "-1"), 2, "--workers"),
+        (("resume", ".", "--json"), 2, ". holds several comparisons"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_told(asked, whole, words, code, part):
+    with Store(Path("empty"), create=True):
+        pass
+    got, out, err = asked(*words)
+    assert (got, out) == (code, "")
+    assert part in err
+    assert len(err.splitlines()) == 1
+
+
+def test_what_went_on_is_json_where_it_is_asked_for(asked, finished):
+    folder = rest_of(finished, Path("one"), 3)
+    code, out, err = asked("resume", folder, *BRIEFLY, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["folder"] == str(folder)
+    assert [row["status"] for row in found["runs"]] == ["done"] * 4
+    assert all(os.path.exists(file) for file in found["files"])  # noqa: PTH110 - as it is printed
