@@ -112,6 +112,7 @@ def _do(
     distinct: dict[str, Cell] = {}
     for cell in plan.cells:  # of two cases with one run the first names it
         distinct.setdefault(cell.key, cell)
+    since = store.last_attempt()
     stored = store.records(distinct, curves=False)
     todo = [cell for key, cell in distinct.items() if key not in stored or to_do(stored[key], manner)]
     for note in closest_notes(todo, store.folder):  # why they are not taken from the store
@@ -125,7 +126,7 @@ def _do(
             if protocol is not None:
                 patient = replace(protocol, patience_s=manner.timeout_s)
                 time_plan(plan, stored, costs, store, patient, report)
-            Sweep(plan, store, owner, manner, report, costs, memories, todo).run(runner, workers)
+            Sweep(plan, store, owner, manner, report, costs, memories, todo, since).run(runner, workers)
     except KeyboardInterrupt as stop:
         kept = len([r for r in store.records(distinct, curves=False).values() if r.status == "done"])
         msg = f"stopped: {kept} of {len(distinct)} runs are finished and kept in {store.folder}"

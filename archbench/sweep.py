@@ -78,6 +78,7 @@ class Sweep:
 
     Attributes:
         waiting: to be begun, the dearest first so that no worker is left alone with one at the end.
+        since: the last attempt when they were chosen; what others came to later stands.
         elsewhere: others in the folder are at work on them.
     """
 
@@ -89,6 +90,7 @@ class Sweep:
     costs: Mapping[str, Cost]
     memories: Memories
     waiting: list[Cell]
+    since: int = 0
     elsewhere: dict[str, Cell] = field(default_factory=dict)
     _outcomes: dict[int, Outcome] = field(default_factory=dict)
     _begun: dict[int, float] = field(default_factory=dict)
@@ -122,7 +124,6 @@ class Sweep:
             self.waiting.remove(cell)
             self._refuse(cell)
         self.store.recover()
-        self._since = self.store.last_attempt()
         with Stops(self._stopping) as stops, core_groups(workers, self.plan.study.threads) as self._cores:
             self._stops = stops
             try:
@@ -161,7 +162,7 @@ class Sweep:
                 return None
             cell = self.waiting.pop()
             begun = Begun(cell, self.plan.environment, *self._measured(cell))
-            attempt = self.store.begin(begun, self.owner.token, self._since)
+            attempt = self.store.begin(begun, self.owner.token, self.since)
             if attempt is None:
                 held.close()
                 self.elsewhere[cell.key] = cell

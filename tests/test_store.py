@@ -125,6 +125,39 @@ def test_what_a_run_was_is_set_right_where_it_is_damaged(tmp_path):
         assert store.verify() == []
 
 
+@pytest.mark.parametrize("copy", [bytes.index, bytes.rindex])
+def test_what_many_runs_share_is_set_right_where_it_is_damaged(tmp_path, copy):
+    with Store(tmp_path, create=True) as store:
+        store.add(with_seed(DONE, 0))
+        store.add(with_seed(DONE, 1))
+    file = tmp_path / FILE_NAME
+    bytes_ = bytearray(file.read_bytes())
+    place = copy(bytes(bytes_), b'"optimizer":"adam"')  # of the two, in the row and in its index, one is hit
+    bytes_[place + 2] ^= 1
+    file.write_bytes(bytes_)
+    with Store(tmp_path) as store:
+        damaged = store.verify()
+    assert damaged
+    with Store(tmp_path, create=True) as store:
+        store.add_study(Study(("cnn",)), [(with_seed(DONE, 0).cell, "")])  # the same command again
+        assert len(store.records()) == 2
+        assert store.verify() == []
+
+
+def test_epochs_behind_a_gap_are_not_gone_on_from(tmp_path):
+    epochs = [dataclasses.replace(TRAINING.epochs[0], epoch=number) for number in range(1, 6)]
+    with Store(tmp_path, create=True) as store, Owner(tmp_path) as owner:
+        attempt = begin(store, owner)
+        for epoch in epochs:
+            store.add_epoch(attempt, epoch, f"{epoch.epoch}" * 64)
+        store.finish(attempt, Outcome("interrupted"), 1.0)
+        key = with_seed(RECORD, 0).cell.key
+        assert [epoch.epoch for epoch, _ in store.checkpoints(key)] == [1, 2, 3, 4, 5]
+    damage(tmp_path, "UPDATE epochs SET metrics = '{}' WHERE epoch = 3")
+    with Store(tmp_path) as store:
+        assert [epoch.epoch for epoch, _ in store.checkpoints(key)] == [1, 2]
+
+
 def test_an_environment_that_cannot_be_read_costs_no_result(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.add(DONE)

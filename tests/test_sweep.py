@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import itertools
 import signal
+import sqlite3
+from contextlib import closing
 
 import pytest
 from conftest import small_study
@@ -68,7 +70,8 @@ def swept(plan, room, script, manner=None, cells=None, costs=(), workers=1):
     """Run a plan's cells; return what was reported."""
     told = []
     waiting = list(plan.cells if cells is None else cells)
-    sweep = Sweep(plan, *room, manner or Manner(), told.append, dict(costs), {}, waiting)
+    since = room[0].last_attempt()
+    sweep = Sweep(plan, *room, manner or Manner(), told.append, dict(costs), {}, waiting, since)
     sweep.run(script, workers)
     return told
 
@@ -165,7 +168,7 @@ def test_what_is_done_already_is_not_begun(plan, room):
     script = Script()
     told = swept(plan, room, script, cells=plan.cells[:1])  # another was quicker
     assert script.jobs == []
-    assert [step.detail for step in told] == ["another archbench ran it"]
+    assert [step.detail for step in told] == ["another archbench ran it: done"]
 
 
 @pytest.fixture
@@ -190,15 +193,56 @@ def test_a_run_that_another_finishes_is_waited_for_and_not_run(plan, room, other
     assert [step.detail for step in told if step.note] == [
         f"another archbench is at work in {store.folder}; waiting for its runs"
     ]
-    assert told[-1].detail == "another archbench ran it"
+    assert told[-1].detail == "another archbench ran it: done"
     assert told[-1].done == told[-1].total
     assert sorted(states(store)) == ["done"] * 4
 
 
-@pytest.mark.parametrize("status", ["failed", "oom", "interrupted"])
-def test_a_run_that_another_fails_at_is_run_here(plan, room, other, at_once, status):
+@pytest.mark.parametrize("status", ["failed", "oom", "diverged"])
+def test_what_another_comes_to_meanwhile_stands_and_is_not_run_again(plan, room, other, at_once, status):
     store, _, attempt = other
     script = Script(idle=lambda: store.finish(attempt, Outcome(status, error="why"), 1.0))
+    told = swept(plan, room, script, cells=plan.cells[:1])
+    assert script.jobs == []
+    assert told[-1].detail == f"another archbench ran it: {status}"
+    assert told[-1].finished
+    assert told[-1].done == told[-1].total
+    assert states(store) == [status]
+
+
+def test_a_run_that_another_is_stopped_at_is_run_here(plan, room, other, at_once):
+    store, _, attempt = other
+    script = Script(idle=lambda: store.finish(attempt, Outcome("interrupted", error="stopped"), 1.0))
+    swept(plan, room, script, cells=plan.cells[:1])
+    assert [job.cell for job in script.jobs] == [plan.cells[0]]
+    assert states(store) == ["interrupted", "done"]
+
+
+@pytest.mark.parametrize(
+    ("status", "run_here"),
+    [("done", False), ("failed", False), ("oom", False), ("diverged", False), ("interrupted", True)],
+)
+def test_what_another_begins_and_ends_while_this_is_at_work_stands(plan, room, at_once, status, run_here):
+    store, _ = room
+    first, second = plan.cells[1], plan.cells[0]  # taken from the end
+
+    def script(job):
+        with Owner(store.folder) as another:
+            attempt = store.begin(Begun(second, plan.environment), another.token)
+            store.finish(attempt, Outcome(status, TRAINING, error="why"), 1.0)
+        return DONE
+
+    script = Script(script)
+    told = swept(plan, room, script, cells=[second, first])
+    assert [job.cell for job in script.jobs] == [first, second][: 1 + run_here]
+    assert ([step.detail for step in told if step.finished][-1] == f"another archbench ran it: {status}") != run_here
+
+
+@pytest.mark.parametrize("status", ["failed", "oom", "diverged", "interrupted"])
+def test_what_came_to_nothing_before_this_began_is_run_again(plan, room, status):
+    store, _ = room
+    store.add(dataclasses.replace(RECORD, status=status, cell=plan.cells[0]))
+    script = Script()
     swept(plan, room, script, cells=plan.cells[:1])
     assert [job.cell for job in script.jobs] == [plan.cells[0]]
     assert states(store) == [status, "done"]
@@ -256,6 +300,12 @@ def test_cores_are_given_and_taken_back(plan, room):
         (Ended(7), "failed", "its process ended with exit status 7", 7),
         (Ended(0), "failed", "its process ended with exit status 0", 0),
         (Ended(None, signal.SIGSEGV), "failed", "its process was killed by signal 11 (SIGSEGV)", None),
+        (
+            Ended(None, signal.SIGKILL, confused=True),
+            "failed",
+            "it wrote where only archbench writes, and was ended",
+            None,
+        ),
         (Ended(None, signal.SIGKILL, by_kernel=True), "oom", "the system ended its process for want of memory", None),
         (
             Ended(None, signal.SIGKILL, hung=True),
@@ -272,10 +322,11 @@ def test_a_process_that_did_not_say_is_judged_by_its_end(plan, room, ended, stat
     assert (attempt.state, attempt.error, attempt.exit_code, attempt.signal) == (status, why, exit_code, ended.signal)
 
 
-@pytest.mark.xfail(reason="signals without a name of Python's own, as all but two real-time ones, end the sweep")
 def test_a_signal_without_a_name_costs_one_run(plan, room):
-    swept(plan, room, Script([Ended(None, signal.SIGRTMIN + 3)]), cells=plan.cells[:2])
+    number = signal.SIGRTMIN + 3
+    swept(plan, room, Script([Ended(None, number)]), cells=plan.cells[:2])
     assert states(room[0]) == ["failed", "done"]
+    assert room[0].attempts()[0].error == f"its process was killed by signal {number:d}"
 
 
 def test_what_it_said_counts_whatever_its_end(plan, room):
@@ -325,17 +376,56 @@ def test_the_next_attempt_is_given_what_the_last_one_finished_and_commits_what_i
     store, _ = room
     first = [Message(epoch=epoch_of(n), checkpoint=str(n) * 64) for n in (1, 2, 3)]
     swept(plan, room, Script([*first, Ended(None, signal.SIGKILL)]), cells=plan.cells[:1])
-    whole = dataclasses.replace(TRAINING, epochs=tuple(epoch_of(n) for n in (1, 2, 3, 4)))
+    rest = dataclasses.replace(TRAINING, epochs=(epoch_of(3), epoch_of(4)), seconds=10.0)
     second = [Message(note="the checkpoint of epoch 3 is damaged"), Message(resumed=2), Message(epoch=epoch_of(3))]
-    script = Script([*second, Message(epoch=epoch_of(4)), Message(outcome=Outcome("done", whole)), Ended(0)])
+    script = Script([*second, Message(epoch=epoch_of(4)), Message(outcome=Outcome("done", rest)), Ended(0)])
     told = swept(plan, room, script, cells=plan.cells[:1])
-    assert script.jobs[0].done == tuple((epoch_of(n), str(n) * 64) for n in (1, 2, 3))
+    assert script.jobs[0].kept == ((2, "2" * 64), (3, "3" * 64))
     assert [attempt.epochs for attempt in store.attempts()] == [3, 4]
-    assert store.records()[plan.cells[0].key].training.epochs == whole.epochs
+    training = store.records()[plan.cells[0].key].training
+    assert training.epochs == tuple(epoch_of(n) for n in (1, 2, 3, 4))
+    assert (training.train_seconds, training.seconds) == (4.0, 14.0)  # with those of the first attempt
     assert store.verify() == []
     assert told[0].note
     assert told[0].detail == "mlp@3k seed 0: the checkpoint of epoch 3 is damaged"
     assert told[1].detail == "goes on behind epoch 2 of 4"
+
+
+def killed_behind(plan, room, *epochs):
+    """Run the first cell up to some epochs, given as (number, hash)."""
+    news = [Message(epoch=epoch_of(number), checkpoint=sha256) for number, sha256 in epochs]
+    swept(plan, room, Script([*news, Ended(None, signal.SIGKILL)]), cells=plan.cells[:1])
+
+
+def next_kept(plan, room):
+    script = Script()
+    swept(plan, room, script, cells=plan.cells[:1])
+    return script.jobs[0].kept
+
+
+def test_epochs_without_a_checkpoint_are_not_handed_on(plan, room):
+    killed_behind(plan, room, (1, "1" * 64), (2, None), (3, "3" * 64), (4, None))
+    assert next_kept(plan, room) == ((1, "1" * 64), (3, "3" * 64))
+
+
+def test_epochs_behind_a_gap_are_not_handed_on(plan, room):
+    killed_behind(plan, room, *((number, str(number) * 64) for number in (1, 2, 3, 4)))
+    with closing(sqlite3.connect(room[0].path)) as db, db:
+        db.execute("UPDATE epochs SET metrics = '{}' WHERE epoch = 3")
+    assert next_kept(plan, room) == ((1, "1" * 64), (2, "2" * 64))
+
+
+def test_an_attempt_without_a_checkpoint_does_not_hide_that_of_the_one_before(plan, room):
+    killed_behind(plan, room, (1, "1" * 64))
+    killed_behind(plan, room)
+    assert next_kept(plan, room) == ((1, "1" * 64),)
+
+
+def test_what_came_to_something_left_nothing_to_go_on_from(plan, room):
+    news = Message(epoch=epoch_of(1), checkpoint="1" * 64)
+    diverged = Message(outcome=Outcome("diverged", TRAINING, error="the loss is nan"))
+    swept(plan, room, Script([news, diverged, Ended(0)]), cells=plan.cells[:1])
+    assert next_kept(plan, room) == ()
 
 
 def test_what_cannot_be_built_is_refused_with_its_traceback_and_handed_to_nobody(room, tmp_path, monkeypatch):

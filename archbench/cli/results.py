@@ -15,6 +15,7 @@ from archbench.cli.compare import DAMAGED, finish
 from archbench.cli.sharing import running, sharing, source, timing
 from archbench.cli.show import err, json_rows, out, print_json, print_table
 from archbench.comparison import Comparison
+from archbench.errors import ArchbenchError
 
 ROOT = Path("results")
 Found = TypeVar("Found")
@@ -22,9 +23,11 @@ Found = TypeVar("Found")
 
 def plot(results: o.Results = ROOT, out_folder: o.Out = None, debug: o.Debug = False) -> None:
     """Draw every figure again from what is stored, without training."""
-    for folder, comparison in _stored(results):
+    failed: list[ArchbenchError] = []
+    for folder, comparison in _stored(results, failed):
         for file in comparison.write_figures(_target(out_folder, folder, results)):
             out.print(str(file))
+    _fail(failed)
 
 
 def export(
@@ -39,7 +42,8 @@ def export(
 
     check_dialect(dialect)
     rows = []
-    for folder, comparison in _stored(results, curves=False):
+    failed: list[ArchbenchError] = []
+    for folder, comparison in _stored(results, failed, curves=False):
         if as_json:
             rows += [{"folder": str(folder), **row} for row in json_rows(comparison.frame())]
         else:
@@ -47,6 +51,7 @@ def export(
                 out.print(str(file))
     if as_json:
         print_json(rows)
+    _fail(failed)
 
 
 def list_(
@@ -61,7 +66,8 @@ def list_(
 
     wanted = parse_states(state)
     every = []
-    for folder, found in _each(results, listed):
+    failed: list[ArchbenchError] = []
+    for folder, found in _each(results, listed, failed):
         rows = [row for row in found if row["state"] in wanted]
         every += rows
         if as_json:
@@ -75,6 +81,7 @@ def list_(
             out.print(f"and {len(rows) - len(shown):,} more; --limit 0 shows all")
     if as_json:
         print_json(every)
+    _fail(failed)
 
 
 def show(key: o.Key, results: o.Results = ROOT, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
@@ -141,7 +148,8 @@ def gc(
 
     from archbench import upkeep
 
-    found = [one for _, files in _each(results, upkeep.garbage) for one in files]
+    failed: list[ArchbenchError] = []
+    found = [one for _, files in _each(results, upkeep.garbage, failed) for one in files]
     if as_json:
         print_json(found)
     else:
@@ -150,6 +158,7 @@ def gc(
     freed = sum(one.size_bytes for one in found) if dry_run else upkeep.remove(found)
     if not as_json:
         out.print(f"{len(found):,} files, {decimal(freed)}, {'could be ' if dry_run else ''}removed")
+    _fail(failed)
 
 
 @sharing(source, running, timing)
@@ -162,12 +171,13 @@ def resume(
     from archbench.stored import resumable
 
     manner, protocol = options["manner"], options["protocol"]
-    failed = 0
+    code = 0
+    failed: list[ArchbenchError] = []
     folders = stored_folders(results)
     if as_json and len(folders) > 1:
         msg = f"{results} holds several comparisons"
         raise InputError(msg, "Name the folder of one of them for --json.")
-    for folder, study in _each(results, lambda folder: resumable(folder, manner)):
+    for folder, study in _each(results, lambda folder: resumable(folder, manner), failed):
         if study is None:
             if as_json:
                 print_json({"folder": str(folder), "to_run": 0})
@@ -176,21 +186,22 @@ def resume(
             continue
         o.import_plugins(list(study.plugins))
         err.print(f"{folder}: going on")
-        place = {name: options[name] for name in ("data_root", "download")}
+        data_root = None if options["data_root"] is None else str(options["data_root"])
+        here = replace(study, data_root=data_root, download=options["download"])
         try:
-            finish(replace(study, **place), folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=False)
+            finish(here, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=False)
         except typer.Exit as end:
-            failed = failed or end.exit_code
-    if failed:
-        raise typer.Exit(failed)
+            code = code or end.exit_code
+    _fail(failed)
+    if code:
+        raise typer.Exit(code)
 
 
-def _each(results: Path, look: Callable[[Path], Found]) -> Iterator[tuple[Path, Found]]:
-    """Yield every results folder with what a look gives; one that cannot be read fails the command after the others."""
+def _each(results: Path, look: Callable[[Path], Found], failed: list[ArchbenchError]) -> Iterator[tuple[Path, Found]]:
+    """Yield every results folder with what a look gives; those that cannot be read are warned of and noted down."""
     from archbench.errors import StoreError
     from archbench.loading import stored_folders
 
-    failed: list[StoreError] = []
     for folder in stored_folders(results):
         try:
             found = look(folder)
@@ -199,15 +210,19 @@ def _each(results: Path, look: Callable[[Path], Found]) -> Iterator[tuple[Path, 
             err.print(f"warning: {error}")
             continue
         yield folder, found
+
+
+def _fail(failed: list[ArchbenchError]) -> None:
+    """Fail the command for what could not be read, now that the others are done."""
     if failed:
         raise failed[0]
 
 
-def _stored(results: Path, *, curves: bool = True) -> Iterator[tuple[Path, Comparison]]:
+def _stored(results: Path, failed: list[ArchbenchError], *, curves: bool = True) -> Iterator[tuple[Path, Comparison]]:
     """Yield every results folder with its last comparison; what is damaged in it is said."""
     from archbench.loading import load
 
-    for folder, comparison in _each(results, lambda folder: load(folder, curves=curves)):
+    for folder, comparison in _each(results, lambda folder: load(folder, curves=curves), failed):
         if comparison.damaged:
             err.print(DAMAGED.format(count=comparison.damaged, folder=folder))
         if len(comparison.frame()):

@@ -69,12 +69,17 @@ class Begun:
 def spec_of(db: sqlite3.Connection, cell: Cell) -> int:
     """Return the id of a cell's row, which is made where it is missing and set right where it is damaged."""
     # The same setting with another seed shares its row; why it could not be run, once, is the attempt's to say.
-    setting = part(db, replace(cell, recipe=replace(cell.recipe, seed=0), problem=None, case=""))
+    setting = replace(cell, recipe=replace(cell.recipe, seed=0), problem=None, case="")
     found = db.execute("SELECT id, key, setting, seed, sha256 FROM specs WHERE key = ?", (cell.key,)).fetchone()
     if found is None:
-        return insert(db, "specs", key=cell.key, setting=setting, seed=cell.recipe.seed)
+        return insert(db, "specs", key=cell.key, setting=part(db, setting), seed=cell.recipe.seed)
     if hash_of(found[:-1]) != found[-1]:
-        update(db, "specs", found[0], key=cell.key, setting=setting, seed=cell.recipe.seed)
+        update(db, "specs", found[0], key=cell.key, setting=part(db, setting), seed=cell.recipe.seed)
+    elif not next(scan(db, "parts", [], "WHERE id = ?", (found[2],)), None):  # what it refers to is damaged
+        if db.execute("SELECT 1 FROM parts WHERE content = ?", (text_of(setting),)).fetchone():
+            update(db, "specs", found[0], setting=part(db, setting))
+        else:
+            update(db, "parts", found[2], content=text_of(setting))
     return int(found[0])
 
 

@@ -26,7 +26,7 @@ from zoo import registry
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc to see what is left")
 
 MODELS = """
-import asyncio, os, signal, subprocess, sys, time
+import asyncio, os, signal, stat, subprocess, sys, time
 from pathlib import Path
 from torch import nn
 
@@ -70,6 +70,18 @@ def start_another(net):
 def cancel(net):
     raise asyncio.CancelledError  # no Exception, as KeyboardInterrupt is none
 
+def interrupt(net):
+    raise KeyboardInterrupt
+
+def babble(net):
+    for number in range(3, 100):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, b"no message\\n")
+        except OSError:
+            pass
+    time.sleep(3600)
+
 quiet = first(lambda net: None)
 saying = first(say)
 killed = first(lambda net: os.kill(os.getpid(), signal.SIGKILL))
@@ -79,6 +91,15 @@ raising = first(lambda net: [][0])
 forking = first(fork_and_end)
 starting = first(start_another)
 cancelled = first(cancel)
+interrupting = first(interrupt)
+babbling = first(babble)
+
+class Slow(Net):
+    def act(self):
+        time.sleep(0.2)  # 17 steps an epoch
+
+def slow(num_classes, width=8):
+    return Slow(num_classes, width)
 
 class Stuck(Net):
     def act(self):
@@ -246,11 +267,26 @@ def test_what_a_model_raises_is_an_outcome_with_its_traceback_in_the_log(runner,
     assert "Traceback" in log_of(here, job)
 
 
-@pytest.mark.xfail(reason="what is no Exception is sent as an error, which is taken for a place that cannot be written")
-def test_whatever_a_model_raises_costs_one_run(runner):
-    heard = done(runner, job_of("cancelled", 1), job_of("quiet", 2))
-    assert heard[1][-2].outcome.status == "failed"
+@pytest.mark.parametrize(("model", "why"), [("cancelled", "CancelledError"), ("interrupting", "KeyboardInterrupt")])
+def test_whatever_a_model_raises_costs_one_run(runner, here, model, why):
+    job = job_of(model, 1)
+    heard = done(runner, job, job_of("quiet", 2))
+    *_, message, ended = heard[1]
+    assert (message.outcome.status, message.outcome.error, ended) == ("failed", why, Ended(0))
+    assert "Traceback" in log_of(here, job)
     assert heard[2][-2].outcome.status == "done"
+
+
+def test_what_makes_no_sense_on_the_channel_costs_one_run(runner):
+    heard = done(runner, job_of("babbling", 1), job_of("quiet", 2))
+    assert heard[1] == [Ended(None, signal.SIGKILL, confused=True)]
+    assert heard[2][-2].outcome.status == "done"
+
+
+def test_a_sign_that_it_goes_on_is_no_news_and_keeps_it_from_being_called_hung(runner):
+    *news, ended = done(runner, job_of("slow", epochs=1), timeout=lambda job: 2.0)[1]  # it takes longer
+    assert [message.epoch and message.epoch.epoch for message in news] == [1, None]
+    assert ended == Ended(0)
 
 
 def test_what_gives_no_sign_is_ended_and_called_hung(runner):
@@ -398,12 +434,11 @@ def test_a_kill_by_the_kernel_is_told_by_its_counter(runner, monkeypatch):
     assert done(runner, job_of("killed"))[1] == [Ended(None, signal.SIGKILL)]
 
 
-@pytest.mark.xfail(reason="a group is killed only where something of it holds the channel, which `subprocess` closes")
 def test_what_a_run_starts_ends_with_it(runner, here):
     done(runner, job_of("starting"))
     started = int((here / "started").read_text())
     try:
-        assert not alive(started)
+        all_end(started)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(started, signal.SIGKILL)

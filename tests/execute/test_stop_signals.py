@@ -88,6 +88,28 @@ def test_more_signals_than_anybody_drains_do_no_harm():
         asked.drain()
 
 
+def test_where_it_raises_the_first_ctrl_c_is_told_at_once_and_the_second_ends_what_is_under_way():
+    told = []
+    with Stops(lambda: told.append("first")) as asked:
+        asked.raising = True
+        signal.raise_signal(signal.SIGINT)
+        assert (asked.level, told) == (1, ["first"])
+        with pytest.raises(KeyboardInterrupt) as caught:
+            signal.raise_signal(signal.SIGINT)
+        assert caught.value.args == (signal.SIGINT,)
+        assert (asked.level, told) == (2, ["first"])
+
+
+def test_where_it_raises_the_first_sigterm_ends_what_is_under_way():
+    told = []
+    with Stops(lambda: told.append("first")) as asked:
+        asked.raising = True
+        with pytest.raises(KeyboardInterrupt) as caught:
+            signal.raise_signal(signal.SIGTERM)
+        assert caught.value.args == (signal.SIGTERM,)
+        assert (asked.level, told) == (1, ["first"])
+
+
 def test_handlers_are_as_before_and_what_comes_later_is_theirs(handled):
     with Stops():
         pass

@@ -16,7 +16,7 @@ from archbench.budget import build_model
 from archbench.data import load_dataset, transforms
 from archbench.errors import OutputError
 from archbench.execute import Here, Job, Setup, Stops, work
-from archbench.execute.checkpoints import folder_of
+from archbench.execute.checkpoints import KEPT, folder_of
 from archbench.execute.jobs import Ended, Message
 from archbench.execute.pool import Work
 from archbench.execute.work import Hooks, Stopped, perform, train_job
@@ -61,16 +61,18 @@ def setup_of(folder, **settings):
     )  # fmt: skip
 
 
-def trained(folder, cell, data, done=(), **hooks):
+def trained(folder, cell, data, kept=(), **hooks):
     """Train a cell; return its outcome, the messages that were sent, and what its log says."""
     messages, log = [], io.StringIO()
-    job = Job("train", cell, 1, tuple(done))
+    job = Job("train", cell, 1, tuple(kept))
     outcome = train_job(job, data, setup_of(folder), Hooks(messages.append, **hooks), log)
     return outcome, messages, log.getvalue()
 
 
-def results_of(training):
-    return [(e.epoch, e.train, e.validation) for e in training.epochs], training.test, training.weights_sha256
+def results_of(training, behind=0):
+    """Return what a training came to, its epochs behind the first few alone."""
+    epochs = [(e.epoch, e.train, e.validation) for e in training.epochs if e.epoch > behind]
+    return epochs, training.test, training.weights_sha256
 
 
 def test_a_training_comes_to_what_the_trainer_comes_to(tmp_path, digits):
@@ -100,8 +102,8 @@ def test_the_checkpoint_of_an_epoch_waits_for_the_row_of_the_one_before(tmp_path
     assert said == ["file 1", "row 1", "file 2", "row 2", "file 3", "row 3"]
 
 
-def done_of(messages):
-    return [(message.epoch, message.checkpoint) for message in messages if message.epoch]
+def kept_of(messages):
+    return [(message.epoch.epoch, message.checkpoint) for message in messages if message.epoch][-KEPT:]
 
 
 def stop_after(steps):
@@ -122,10 +124,10 @@ def test_what_is_stopped_is_interrupted_and_goes_on_to_the_same(tmp_path, digits
     outcome, first, log = trained(tmp_path, cell, digits, on_step=stop_after(2 * 19 + 5))
     assert (outcome.status, outcome.error, outcome.training, log) == ("interrupted", "stopped", None, "")
     assert [message.epoch.epoch for message in first] == [1, 2]
-    outcome, second, _ = trained(tmp_path, cell, digits, done_of(first))
+    outcome, second, _ = trained(tmp_path, cell, digits, kept_of(first))
     assert second[0] == Message(resumed=2)
     assert [message.epoch.epoch for message in second[1:]] == [3]
-    assert results_of(outcome.training) == results_of(whole.training)
+    assert results_of(outcome.training) == results_of(whole.training, behind=2)
 
 
 def test_what_is_damaged_is_said_and_the_epoch_before_is_gone_on_from(tmp_path, digits):
@@ -133,10 +135,10 @@ def test_what_is_damaged_is_said_and_the_epoch_before_is_gone_on_from(tmp_path, 
     whole, first, _ = trained(tmp_path, cell, digits)
     folder = folder_of(tmp_path / "checkpoints", cell.key)
     (folder / "epoch-000003.pt").write_bytes(b"cut")
-    outcome, second, _ = trained(tmp_path, cell, digits, done_of(first))
+    outcome, second, _ = trained(tmp_path, cell, digits, kept_of(first))
     assert [message.note for message in second[:1]] == ["the checkpoint of epoch 3 is damaged"]
     assert [message.resumed for message in second[1:2]] == [2]
-    assert results_of(outcome.training) == results_of(whole.training)
+    assert results_of(outcome.training) == results_of(whole.training, behind=2)
 
 
 def test_without_a_checkpoint_that_can_be_read_it_begins_again_and_says_so(tmp_path, digits):
@@ -144,7 +146,7 @@ def test_without_a_checkpoint_that_can_be_read_it_begins_again_and_says_so(tmp_p
     whole, first, _ = trained(tmp_path, cell, digits)
     for file in folder_of(tmp_path / "checkpoints", cell.key).iterdir():
         file.unlink()
-    outcome, second, _ = trained(tmp_path, cell, digits, done_of(first))
+    outcome, second, _ = trained(tmp_path, cell, digits, kept_of(first))
     notes = [message.note for message in second if message.note]
     assert len(notes) == 3
     assert notes[-1] == "no checkpoint is left: the run begins again"
@@ -156,9 +158,10 @@ def test_without_a_checkpoint_that_can_be_read_it_begins_again_and_says_so(tmp_p
 def test_a_run_whose_every_epoch_is_done_is_only_tested(tmp_path, digits):
     cell = cell_of()
     whole, first, _ = trained(tmp_path, cell, digits)
-    outcome, second, _ = trained(tmp_path, cell, digits, done_of(first))
+    outcome, second, _ = trained(tmp_path, cell, digits, kept_of(first))
     assert second == [Message(resumed=EPOCHS)]
-    assert results_of(outcome.training) == results_of(whole.training)
+    assert outcome.training.epochs == ()
+    assert results_of(outcome.training) == results_of(whole.training, behind=EPOCHS)
 
 
 def test_a_model_that_raises_fails_with_its_reason_and_its_traceback_in_the_log(tmp_path, digits, own):
@@ -268,6 +271,7 @@ def test_what_cannot_be_measured_has_a_memory_that_says_why(tmp_path, digits, ow
 def test_every_message_survives_its_line_of_json(tmp_path, digits):
     _, messages, _ = trained(tmp_path, cell_of(), digits)
     messages += performed("cost", cell_of(), digits, tmp_path) + performed("memory", cell_of(), digits, tmp_path)
+    messages += [Message(), Message(note="a note"), Message(resumed=2), Message(unwritable=("why", "what to do"))]
     for message in messages:
         assert msgspec.json.decode(msgspec.json.encode(message), type=Message) == message
 
@@ -321,6 +325,18 @@ def test_here_ctrl_c_ends_the_run_after_its_step_and_begins_no_other(tmp_path, d
     assert waiting == jobs[1:]
     assert [news.epoch.epoch for _, news in told if isinstance(news, Message) and news.epoch] == [1, 2]
     assert told[-2][1].outcome.status == "interrupted"
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGTERM], [signal.SIGINT, signal.SIGINT]])
+def test_here_what_asks_for_an_end_at_once_ends_the_step(tmp_path, digits, signals):
+    def stop(_, message):
+        if message.epoch:
+            for number in signals:
+                signal.raise_signal(number)
+            pytest.fail("it went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        here([Job("train", cell_of(), 1)], digits, tmp_path, stop)
 
 
 def test_here_a_stop_before_the_first_job_does_none(tmp_path, digits):

@@ -15,17 +15,12 @@ from processes import SWEEP, TIMES, Running, attempts, done_rows, linux, results
 
 from archbench import pipeline
 from archbench.execute.checkpoints import read_checkpoint
-from archbench.schema import Epoch, Metrics
 from archbench.study import make_study
 from archbench.sweep import Manner
 
 pytestmark = linux
 
 STUDY = {"models": ["mlp", "linear"], "budgets": ["3k"], "epochs": 12, "seeds": 4}
-
-
-def epoch(number):
-    return Epoch(number, Metrics(1.0, 0.5, 0.9), Metrics(1.0, 0.5, 0.9), 1.0, 0.1)
 
 
 def sweep(folder, workers=2, **settings):
@@ -161,7 +156,7 @@ def test_kill_during_checkpoint_writing(tmp_path):
     first, second, *codes = done.stdout.split()
     assert set(codes[:-1]) == {str(-signal.SIGKILL)}
     assert len(codes) > 6
-    committed = [(epoch(1), first), (epoch(2), second)]
+    committed = [(1, first), (2, second)]
     for number in range(1, len(codes) + 1):
         state, notes = read_checkpoint(tmp_path / str(number), committed, "cpu")
         assert notes == []

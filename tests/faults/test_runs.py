@@ -19,7 +19,7 @@ from archbench.store import Store, records
 pytestmark = linux
 
 MODELS = """
-import resource, sys, time
+import os, resource, sys, time
 import torch
 from torch import nn
 
@@ -51,6 +51,31 @@ def good(num_classes, width=8): return Net(num_classes, width)
 def greedy(num_classes, width=8): return Greedy(num_classes, width)
 def sleeping(num_classes, width=8): return Sleeping(num_classes, width)
 def sleeping_in_training(num_classes, width=8): return SleepingInTraining(num_classes, width)
+class Interrupting(Net):
+    def forward(self, x):
+        if self.training:
+            raise KeyboardInterrupt
+        return super().forward(x)
+
+class Forking(Net):
+    def forward(self, x):
+        if self.training:
+            os.fork()
+        return super().forward(x)
+
+class Writing(Net):
+    def forward(self, x):
+        if self.training:
+            for number in range(3, 30):
+                try:
+                    os.write(number, b"hello" + bytes([10]))
+                except OSError:
+                    pass
+        return super().forward(x)
+
+def interrupting(num_classes, width=8): return Interrupting(num_classes, width)
+def forking(num_classes, width=8): return Forking(num_classes, width)
+def writing(num_classes, width=8): return Writing(num_classes, width)
 def raising(num_classes, width=8): raise ValueError("no such layer")
 def leaving(num_classes, width=8): sys.exit("gone")
 def nothing(num_classes, width=8): return "a net"
@@ -90,6 +115,20 @@ def test_plugin_raises_exits_or_returns_no_module(nets, net):
         assert f"in {net}" in log
     assert f"failed: fault_nets:{net}@3k seed 0" in err
     assert ".log" in err
+
+
+def test_whatever_a_model_does_costs_its_own_run(nets, monkeypatch):
+    """It raises what stops programs, forks copies of itself, writes where it has no business: the others go on."""
+    names = ["interrupting", "forking", "writing"]
+    study = small_study([f"fault_nets:{name}" for name in names] + ["mlp"], ["3k"], seeds=1)
+    pipeline.train_trials(study, nets / "out", manner=Manner(1))
+    with Store(nets / "out") as store:
+        assert store.verify() == []
+        became = {record.cell.model.partition(":")[2]: record for record in store.records().values()}
+    assert became[""].status == "done"
+    assert became["interrupting"].error == "KeyboardInterrupt"
+    assert became["forking"].status in {"done", "failed"}
+    assert became["writing"].error == "it wrote where only archbench writes, and was ended"
 
 
 def test_cpu_out_of_memory(nets):

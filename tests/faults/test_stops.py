@@ -88,6 +88,19 @@ def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, signal_, code):
     assert results(tmp_path / "out") == results(tmp_path / "whole")
 
 
+@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_while_steps_are_timed_it_stops_at_once_too(tmp_path, signal_, code):
+    running = Running("compare", "mlp", "linear", "--budgets", "3k", "--out", tmp_path / "out")
+    running.wait_for("warms up", stream="stderr")
+    running.process.send_signal(signal_)
+    ended, out, err = running.end()
+    assert ended == code
+    assert "The same command goes on from there" in err
+    assert "archbench compare mlp linear" in err
+    assert "Traceback" not in out + err
+    running.all_end()
+
+
 @pytest.mark.parametrize(("signals", "code"), [([signal.SIGINT] * 2, 130), ([signal.SIGTERM], 143)])
 def test_a_step_that_never_ends_is_ended_at_once(tmp_path, signals, code):
     """By the second Ctrl-C, or soon after SIGTERM, as a scheduler kills what does not obey."""

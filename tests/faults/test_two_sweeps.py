@@ -31,6 +31,14 @@ def test_two_sweeps_into_one_folder(tmp_path):
 
 
 @linux
+def test_what_comes_to_nothing_is_not_run_twice_either(tmp_path):
+    settings = json.dumps({**STUDY, "lr": 1e30, "optimizer": "sgd", "seeds": 5})
+    both = [Running(tmp_path / "out", 2, settings, code=SWEEP) for _ in range(2)]
+    assert [one.end()[0] for one in both] == [0, 0]
+    assert set(map(tuple, attempts(tmp_path / "out").values())) == {("diverged",)}
+
+
+@linux
 def test_what_a_sweep_that_dies_had_begun_is_run_by_the_other(tmp_path):
     one = Running(tmp_path / "out", 2, json.dumps({**STUDY, "epochs": 60}), code=SWEEP)
     one.wait_for("epoch")

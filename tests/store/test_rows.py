@@ -79,6 +79,35 @@ def test_what_many_share_is_kept_once(db):
     assert damage == []
 
 
+@pytest.mark.parametrize(
+    "change", ["content = '{}'", "content = CAST(x'ff' AS TEXT)", "sha256 = ''"], ids=["content", "bytes", "hash"]
+)
+def test_what_many_share_can_be_known_again_where_it_was_damaged(db, change):
+    part(db, Budget(3))
+    db.execute(f"UPDATE parts SET {change} WHERE id = 1")
+    number = part(db, Budget(3))
+    rows, _ = found(db, "parts")
+    assert [json.loads(content)["target"] for place, content in rows if place == number] == [3]
+
+
+def test_what_many_share_is_set_right_where_the_index_still_knows_it(tmp_path):
+    file = tmp_path / "shared.sqlite"
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        create(db)
+        part(db, Budget(31_415))
+        root = "SELECT rootpage FROM sqlite_schema WHERE name = 'parts'"
+        begin = (db.execute(root).fetchone()[0] - 1) * db.execute("PRAGMA page_size").fetchone()[0]
+    whole = bytearray(file.read_bytes())
+    at = whole.index(b"31415", begin)  # in the table, not in its index
+    whole[at : at + 5] = b"27182"
+    file.write_bytes(whole)
+    with closing(sqlite3.connect(file, isolation_level=None)) as db:
+        assert found(db, "parts") == ([], ["parts 1: its content does not fit its hash"])
+        assert part(db, Budget(31_415)) == 1
+        assert found(db, "parts") == ([(1, text_of(Budget(31_415)))], [])
+        assert db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
 def test_a_noun_is_stored_as_its_json():
     assert json.loads(text_of(Budget(3))) == {"target": 3, "quantity": "params", "tolerance": 0.01}
 
