@@ -16,12 +16,12 @@ from archbench.data import load_dataset
 from archbench.environment import capture, resolve_devices
 from archbench.errors import InputError, ModelError
 from archbench.loading import load
+from archbench.manner import TIMEOUT_S, Manner, parse_retry
 from archbench.plan import outputs_for, silent
 from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget, View
 from archbench.settings import make_recipe
 from archbench.study import make_study, results_folder
-from archbench.sweep import TIMEOUT_S, Manner, parse_retry
 from archbench.timed import Timed, make_sweep, random_images, time_sweep
 from archbench.timing import Protocol
 from archbench.timing.memory import measure_memory

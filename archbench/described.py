@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archbench.comparison import Comparison
+    from archbench.manner import Manner
     from archbench.plan import Report
     from archbench.schema import Study
     from archbench.study_schema import StudyFile, TuneTable
-    from archbench.sweep import Manner
     from archbench.timing import Protocol
 
 TUNE_FOLDER = "tune"  # inside a study's results folder

@@ -19,10 +19,11 @@ from archbench.errors import InputError, Interrupted, Terminated
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER, Here, Isolated, Setup
 from archbench.instruments import Bench, costs_of, memories_of, modules_of, plugins_of, time_plan
 from archbench.loading import closest_notes, load
+from archbench.manner import Manner, to_do
 from archbench.plan import make_plan, silent
 from archbench.schema import Progress, Study
 from archbench.store import Owner, Store
-from archbench.sweep import Manner, Sweep, to_do
+from archbench.sweep import Sweep
 from archbench.timing import Protocol
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from archbench.environment import resolve_devices
 from archbench.errors import InputError, StoreError
 from archbench.loading import stored_folders
+from archbench.manner import to_do
 from archbench.plan import label
 from archbench.schema import State, Study
 from archbench.store import Store
-from archbench.sweep import to_do
 from archbench.units import compact, number, options, seconds, shape
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from archbench.manner import Manner
     from archbench.schema import Attempt, Cell, Record, Training
-    from archbench.sweep import Manner
 
 STATES: tuple[State, ...] = get_args(State)
 LEAST_KEY = 4  # characters

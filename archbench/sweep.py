@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from archbench.building import find_spec
-from archbench.errors import ArchbenchError, InputError
+from archbench.errors import ArchbenchError
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, Job, Stops, folder_of, remove_checkpoints
 from archbench.execute.checkpoints import KEPT
 from archbench.execute.pool import Work
@@ -27,49 +27,28 @@ if TYPE_CHECKING:
 
     from archbench.execute import Ended, Message, Runner
     from archbench.instruments import Memories
+    from archbench.manner import Manner
     from archbench.plan import Plan, Report
-    from archbench.schema import Cell, Cost, Epoch, Memory, Record, Status
+    from archbench.schema import Cell, Cost, Epoch, Memory, Status
     from archbench.store import Owner, Store
 
-RETRIED: frozenset[Status] = frozenset({"failed", "oom"})  # by default: it may have been the machine's fault
-RETRIABLE: frozenset[Status] = RETRIED | {"diverged"}
-TIMEOUT_S = 1800.0  # without a step
 LOOK_SECONDS = 1.0  # between looks at what others are at
 
 
-@dataclass(frozen=True)
-class Manner:
-    """How runs are run; their results do not depend on it.
+@dataclass
+class _Going:
+    """An attempt that is under way.
 
     Attributes:
-        workers: processes at a time; by default as many as the cores allow, 0 for none but this one.
-        retry: what became of runs that are tried again.
-        timeout_s: without a step, after which a run is ended; 0 for never.
+        held: its share of the device. began: by a clock that nobody sets.
+        done: the epochs of earlier attempts. behind: how many of these it went on behind.
     """
 
-    workers: int | None = None
-    retry: frozenset[Status] = RETRIED
-    timeout_s: float = TIMEOUT_S
-
-
-def to_do(record: Record, manner: Manner) -> bool:
-    """Whether a run that was tried is to be tried again."""
-    return record.status == "interrupted" or record.status in manner.retry
-
-
-def parse_retry(text: str) -> frozenset[Status]:
-    """Return the outcomes that runs are tried again of.
-
-    Raises:
-        InputError: something else.
-    """
-    wanted = {word.strip().lower() for word in text.split(",")} - {""}
-    if wanted == {"none"}:
-        return frozenset()
-    if not wanted or not wanted <= RETRIABLE:
-        msg = f"retry: {text!r} is not accepted"
-        raise InputError(msg, f"Give some of {', '.join(sorted(RETRIABLE))}, separated by commas, or none.")
-    return frozenset(status for status in RETRIABLE if status in wanted)
+    held: contextlib.ExitStack
+    began: float
+    done: list[tuple[Epoch, str | None]]
+    behind: int = 0
+    outcome: Outcome | None = None
 
 
 @dataclass
@@ -92,11 +71,7 @@ class Sweep:
     waiting: list[Cell]
     since: int = 0
     elsewhere: dict[str, Cell] = field(default_factory=dict)
-    _outcomes: dict[int, Outcome] = field(default_factory=dict)
-    _begun: dict[int, float] = field(default_factory=dict)
-    _done: dict[int, list[tuple[Epoch, str | None]]] = field(default_factory=dict)
-    _behind: dict[int, int] = field(default_factory=dict)
-    _held: dict[int, contextlib.ExitStack] = field(default_factory=dict)
+    _going: dict[int, _Going] = field(default_factory=dict)
     _lost: dict[str, int] = field(default_factory=dict)
     _cores: list[tuple[int, ...]] = field(default_factory=list)
     _looked: float = 0.0
@@ -138,11 +113,11 @@ class Sweep:
 
     def _let_go(self) -> None:
         """Give up what is under way, which happens where the work was ended from without."""
-        for held in self._held.values():
-            held.close()
+        for going in self._going.values():
+            going.held.close()
         with contextlib.suppress(ArchbenchError):  # on a full disk it is seen by the lock that it is not running
-            for attempt, begun in self._begun.items():
-                self.store.finish(attempt, Outcome("interrupted", error="stopped"), time.monotonic() - begun)
+            for attempt, going in self._going.items():
+                self.store.finish(attempt, Outcome("interrupted", error="stopped"), time.monotonic() - going.began)
 
     def _stopping(self) -> None:
         if self._stops.level == 1:
@@ -167,9 +142,9 @@ class Sweep:
                 held.close()
                 self.elsewhere[cell.key] = cell
                 continue
-            self._held[attempt], self._begun[attempt] = held, time.monotonic()
+            done = self.store.checkpoints(cell.key)
+            self._going[attempt] = _Going(held, time.monotonic(), done)
             cores = self._cores.pop() if self._cores else ()
-            done = self._done[attempt] = self.store.checkpoints(cell.key)
             kept = [(epoch.epoch, sha256) for epoch, sha256 in done if sha256 is not None]
             return Job("train", cell, attempt, tuple(kept[-KEPT:]), cores)
         return None
@@ -211,9 +186,9 @@ class Sweep:
     def _heard(self, job: Job, message: Message) -> None:
         cell = job.cell
         if message.resumed is not None:
-            self._done[job.attempt] = self._done[job.attempt][: message.resumed]
-            self._behind[job.attempt] = message.resumed
-            self.store.resumed(job.attempt, self._done[job.attempt])
+            going = self._going[job.attempt]
+            going.behind = message.resumed
+            self.store.resumed(job.attempt, going.done[: going.behind])
             self._progress(cell, f"goes on behind epoch {message.resumed} of {cell.recipe.epochs}")
         if message.note is not None:
             self._say(f"{self._name(cell)}: {message.note}")
@@ -223,14 +198,14 @@ class Sweep:
             done = f"{self._finished} of {len(self._weight)} runs done"
             self._progress(cell, f"epoch {message.epoch.epoch}/{cell.recipe.epochs}, {done}")
         if message.outcome is not None:
-            self._outcomes[job.attempt] = message.outcome
+            self._going[job.attempt].outcome = message.outcome
 
     def _ended(self, job: Job, ended: Ended) -> None:
         cell = job.cell
-        outcome = self._outcomes.pop(job.attempt, None) or self._post_mortem(job, ended)
-        outcome = self._whole(job, outcome)
-        self.store.finish(job.attempt, outcome, time.monotonic() - self._begun.pop(job.attempt))
-        self._held.pop(job.attempt).close()
+        going = self._going.pop(job.attempt)
+        outcome = _whole(going.outcome or self._post_mortem(job, ended), going)
+        self.store.finish(job.attempt, outcome, time.monotonic() - going.began)
+        going.held.close()
         if job.cores:
             self._cores.append(job.cores)
         if outcome.status in SETTLED:
@@ -240,22 +215,6 @@ class Sweep:
                 self.waiting.append(cell)
             return
         self._progress(cell, _words(outcome), finished=True)
-
-    def _whole(self, job: Job, outcome: Outcome) -> Outcome:
-        """Return an outcome whose training has the epochs of earlier attempts that it went on behind."""
-        done, behind = self._done.pop(job.attempt, []), self._behind.pop(job.attempt, 0)
-        if outcome.training is None or not behind:
-            return outcome
-        earlier = tuple(epoch for epoch, _ in done[:behind])
-        epochs = (*earlier, *outcome.training.epochs)
-        spent = sum(epoch.train_seconds + epoch.validation_seconds for epoch in earlier)
-        return replace(
-            outcome,
-            training=replace(
-                outcome.training, epochs=epochs, seconds=outcome.training.seconds + spent,
-                train_seconds=sum(epoch.train_seconds for epoch in epochs),
-            ),
-        )  # fmt: skip
 
     def _post_mortem(self, job: Job, ended: Ended) -> Outcome:
         """Return what became of a run whose process did not say."""
@@ -299,6 +258,21 @@ class Sweep:
         if words not in self._told:
             self._told.add(words)
             self._say(words)
+
+
+def _whole(outcome: Outcome, going: _Going) -> Outcome:
+    """Return an outcome whose training has the epochs of earlier attempts that it went on behind."""
+    if outcome.training is None or not going.behind:
+        return outcome
+    earlier = tuple(epoch for epoch, _ in going.done[: going.behind])
+    epochs = (*earlier, *outcome.training.epochs)
+    training = replace(
+        outcome.training,
+        epochs=epochs,
+        seconds=outcome.training.seconds + sum(epoch.train_seconds + epoch.validation_seconds for epoch in earlier),
+        train_seconds=sum(epoch.train_seconds for epoch in epochs),
+    )
+    return replace(outcome, training=training)
 
 
 def _how_it_ended(ended: Ended) -> str:

@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.comparison import Comparison
+    from archbench.manner import Manner
     from archbench.plan import Plan, Report
     from archbench.schema import Record
-    from archbench.sweep import Manner
     from archbench.timing import Protocol
 
 AT_A_TIME = 4  # trials proposed together, so that workers have something to do and their number changes nothing

@@ -13,10 +13,10 @@ import zoo
 from archbench import api, timing
 from archbench.data import Dataset
 from archbench.execute import work
+from archbench.manner import Manner
 from archbench.pipeline import run
 from archbench.schema import Peaks, Timing
 from archbench.study import make_study
-from archbench.sweep import Manner
 from archbench.timing import Protocol, launch
 from archbench.timing.clock import Elapsed
 from archbench.timing.noise import Look

@@ -23,12 +23,12 @@ from archbench.errors import DataError, InputError
 from archbench.execute import WEIGHTS_FOLDER, weights_file
 from archbench.frame import epochs_frame, runs_frame
 from archbench.loading import load
+from archbench.manner import Manner
 from archbench.pipeline import run
 from archbench.plan import make_plan, planned
 from archbench.store import FILE_NAME, Store
 from archbench.store.rows import update
 from archbench.study import make_study
-from archbench.sweep import Manner
 from archbench.tables import overhead, summary
 from archbench.timing import steps
 from archbench.timing.estimate import step_ratio

@@ -18,11 +18,11 @@ from test_cli import invoke
 
 from archbench.exports import DIALECTS
 from archbench.files import UNFINISHED
+from archbench.manner import Manner
 from archbench.pipeline import run
 from archbench.plan import make_plan
 from archbench.schema import Outcome
 from archbench.store import FILE_NAME, Begun, Owner, Store
-from archbench.sweep import Manner
 
 STUDY = small_study(["mlp@3k", "linear"], [], epochs=2, seeds=2)
 BRIEFLY = ("--workers", "0", "--processes", "0", "--max-seconds", "0", "--quiet")

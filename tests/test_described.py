@@ -13,8 +13,8 @@ import archbench
 from archbench import pretraining
 from archbench.described import run_described
 from archbench.errors import DataError, InputError
+from archbench.manner import Manner
 from archbench.study_file import read_study, study_of
-from archbench.sweep import Manner
 from zoo import registry
 
 STUDY = """

@@ -17,10 +17,10 @@ from archbench.data import load_dataset
 from archbench.errors import DataError, InputError, Interrupted, StoreError
 from archbench.execute import LOGS_FOLDER, Job, Setup, work
 from archbench.loading import done_keys, load, stored_folders
+from archbench.manner import Manner
 from archbench.pipeline import run
 from archbench.plan import make_plan, planned
 from archbench.store import Store
-from archbench.sweep import Manner
 from zoo import registry
 
 OWN_MODELS = """

@@ -9,10 +9,10 @@ from test_schema import CELL, ENVIRONMENT, RECORD, TRAINING
 
 from archbench import stored
 from archbench.errors import InputError, StoreError
+from archbench.manner import Manner
 from archbench.schema import Epoch, Metrics, Outcome, Recipe, State, Study
 from archbench.store import FILE_NAME, Begun, Owner, Store
 from archbench.stored import attempt_words, find_run, listed, parse_states, resumable, run_words
-from archbench.sweep import Manner
 
 METRICS = Metrics(0.5, 0.75, 0.9)
 DONE = dataclasses.replace(

@@ -16,10 +16,11 @@ from test_schema import COST, RECORD, TRAINING
 from archbench import sweep
 from archbench.errors import InputError, OutputError
 from archbench.execute import CHECKPOINTS_FOLDER, Ended, Job, Message, folder_of
+from archbench.manner import RETRIABLE, RETRIED, Manner, parse_retry, to_do
 from archbench.plan import make_plan
 from archbench.schema import Epoch, Metrics, Outcome
 from archbench.store import Begun, Owner, Store
-from archbench.sweep import RETRIABLE, RETRIED, Manner, Sweep, parse_retry, to_do
+from archbench.sweep import Sweep
 from archbench.timing.locks import timing_on
 
 METRICS = Metrics(1.0, 0.5, 0.9)

@@ -23,12 +23,12 @@ from archbench.comparison import Comparison
 from archbench.data import load_dataset
 from archbench.errors import InputError, ModelError
 from archbench.execute import LOGS_FOLDER, WEIGHTS_FOLDER, Here, weights_file
+from archbench.manner import Manner
 from archbench.schema import Study
 from archbench.search_figure import best_so_far, search_figure
 from archbench.search_space import Range, check_names, default_space, parse_search, parse_space, space_words, suggest
 from archbench.store import Store
 from archbench.study import make_study
-from archbench.sweep import Manner
 from archbench.tuning import Trial, Tuning, tune
 from zoo import registry
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archbench.comparison import Comparison
+    from archbench.manner import Manner
     from archbench.schema import Study
-    from archbench.sweep import Manner
     from archbench.timing import Protocol
     from archbench.tuning import Tuning
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.cli import options as o
 
 if TYPE_CHECKING:
-    from archbench.sweep import Manner
+    from archbench.manner import Manner
     from archbench.timing import Protocol
 
 Command = Callable[..., None]
@@ -82,7 +82,7 @@ def running(workers: o.Workers = None, retry: o.Retry = "failed,oom", timeout: o
 
 
 def _manner(workers: int | None, retry: str, timeout: float) -> Manner:
-    from archbench.sweep import Manner, parse_retry
+    from archbench.manner import Manner, parse_retry
 
     return Manner(workers, parse_retry(retry), timeout)
 

@@ -13,9 +13,9 @@ from archbench.cli.sharing import machine, outputs, running, sharing, source, ti
 from archbench.cli.show import Display, json_rows, out, print_json, print_table
 
 if TYPE_CHECKING:
+    from archbench.manner import Manner
     from archbench.reproduction import Reproduction
     from archbench.study_schema import StudyFile
-    from archbench.sweep import Manner
     from archbench.timing import Protocol
 
 File = Annotated[Path, typer.Argument(help="A study file (TOML).", metavar="FILE", show_default=False)]

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 from archbench import pipeline
+from archbench.manner import Manner
 from archbench.study import make_study
-from archbench.sweep import Manner
 
 RUNS, ROUNDS = 20, 5
 ALONE = """
@@ -23,7 +23,7 @@ import sys, json
 from pathlib import Path
 from archbench import pipeline
 from archbench.study import make_study
-from archbench.sweep import Manner
+from archbench.manner import Manner
 study = make_study(["mlp"], ["3k"], epochs=1, seeds=[int(sys.argv[2])])
 pipeline.train_trials(study, Path(sys.argv[1]), manner=Manner(0))
 """

@@ -28,7 +28,7 @@ from pathlib import Path
 from archbench import pipeline
 from archbench.errors import ArchbenchError
 from archbench.study import make_study
-from archbench.sweep import Manner
+from archbench.manner import Manner
 
 folder, workers, settings = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 try:

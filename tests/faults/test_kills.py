@@ -15,8 +15,8 @@ from processes import SWEEP, TIMES, Running, attempts, done_rows, linux, results
 
 from archbench import pipeline
 from archbench.execute.checkpoints import read_checkpoint
+from archbench.manner import Manner
 from archbench.study import make_study
-from archbench.sweep import Manner
 
 pytestmark = linux
 

@@ -13,7 +13,8 @@ from archbench import pipeline
 from archbench.execute import LOGS_FOLDER, Job, kills
 from archbench.execute.pool import Isolated
 from archbench.loading import done_keys, load
-from archbench.pipeline import Manner, run
+from archbench.manner import Manner
+from archbench.pipeline import run
 from archbench.store import Store, records
 
 pytestmark = linux

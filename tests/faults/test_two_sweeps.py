@@ -7,6 +7,7 @@ import json
 from processes import SWEEP, Running, attempts, linux, results
 
 from archbench import pipeline
+from archbench.manner import Manner
 from archbench.study import make_study
 
 STUDY = {"models": ["mlp", "linear"], "budgets": ["3k"], "epochs": 4, "seeds": 10}
@@ -24,7 +25,7 @@ def test_two_sweeps_into_one_folder(tmp_path):
     states = attempts(tmp_path / "out")
     assert len(states) == 20
     assert set(map(tuple, states.values())) == {("done",)}
-    pipeline.train_trials(make_study(**STUDY), tmp_path / "alone", manner=pipeline.Manner(0))
+    pipeline.train_trials(make_study(**STUDY), tmp_path / "alone", manner=Manner(0))
     assert results(tmp_path / "out") == results(tmp_path / "alone")
     shares = [sum("test accuracy" in line or " done" in line for line in out.splitlines()) for _, out, _ in said]
     assert all(shares), "one of the two did nothing"

@@ -1,0 +1,50 @@
+"""How runs are run, whatever comes of them: how many at a time, which again, how patiently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archbench.errors import InputError
+
+if TYPE_CHECKING:
+    from archbench.schema import Record, Status
+
+RETRIED: frozenset[Status] = frozenset({"failed", "oom"})  # by default: it may have been the machine's fault
+RETRIABLE: frozenset[Status] = RETRIED | {"diverged"}
+TIMEOUT_S = 1800.0  # without a step
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How runs are run; their results do not depend on it.
+
+    Attributes:
+        workers: processes at a time; by default as many as the cores allow, 0 for none but this one.
+        retry: what became of runs that are tried again.
+        timeout_s: without a step, after which a run is ended; 0 for never.
+    """
+
+    workers: int | None = None
+    retry: frozenset[Status] = RETRIED
+    timeout_s: float = TIMEOUT_S
+
+
+def to_do(record: Record, manner: Manner) -> bool:
+    """Whether a run that was tried is to be tried again."""
+    return record.status == "interrupted" or record.status in manner.retry
+
+
+def parse_retry(text: str) -> frozenset[Status]:
+    """Return the outcomes that runs are tried again of.
+
+    Raises:
+        InputError: something else.
+    """
+    wanted = {word.strip().lower() for word in text.split(",")} - {""}
+    if wanted == {"none"}:
+        return frozenset()
+    if not wanted or not wanted <= RETRIABLE:
+        msg = f"retry: {text!r} is not accepted"
+        raise InputError(msg, f"Give some of {', '.join(sorted(RETRIABLE))}, separated by commas, or none.")
+    return frozenset(status for status in RETRIABLE if status in wanted)
