@@ -1,6 +1,6 @@
 # make compare   the main job on the embedded data set
 # make test      the tests          make lint      style, types, layers
-# make test-faults  what may go wrong, again and again: fifty moments each instead of three
+# make test-faults  what may go wrong, again and again: fifty moments each instead of two
 # make plots     every figure under results/ again, from what is stored
 # make bench     the benchmarks: ratios measured side by side, printed and never asserted
 # Each sets up .venv first where it is missing.

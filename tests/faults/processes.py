@@ -16,7 +16,7 @@ import pytest
 from archbench.schema import fields
 from archbench.store import Store
 
-TIMES = int(os.environ.get("ARCHBENCH_FAULTS", "3"))  # how often what happens by chance is tried
+TIMES = int(os.environ.get("ARCHBENCH_FAULTS", "2"))  # how often what happens by chance is tried
 MARK = "ARCHBENCH_TEST_MARK"  # in the environment of a sweep and all that it starts
 BRIEFLY = ("--processes", "1", "--max-seconds", "0")
 

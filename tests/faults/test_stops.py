@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 
 import pytest
+from conftest import QUICK
 from processes import BRIEFLY, SWEEP, Running, attempts, done_rows, linux, results
 
+from archbench import loading, pipeline
+from archbench.manner import Manner
 from archbench.store import Store
 
 pytestmark = linux
@@ -67,7 +71,7 @@ def test_ctrl_c_once_stops_after_the_step_and_all_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, signal_, code):
+def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, monkeypatch, signal_, code):
     running, _ = slow(tmp_path, "--epochs", "4")
     running.wait_for_epochs(tmp_path / "out")
     running.process.send_signal(signal_)
@@ -83,9 +87,11 @@ def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, signal_, code):
     states = attempts(tmp_path / "out")
     assert all(tried[-1] == "done" for tried in states.values())
     assert any("interrupted" in tried for tried in states.values())
-    whole, _ = slow(tmp_path, "--epochs", "4", "--workers", "0", "--out", tmp_path / "whole")
-    assert whole.end()[0] == 0
+    monkeypatch.syspath_prepend(str(tmp_path))
+    study = loading.load(tmp_path / "out").study
+    pipeline.run(study, tmp_path / "whole", manner=Manner(0), protocol=QUICK)
     assert results(tmp_path / "out") == results(tmp_path / "whole")
+    sys.modules.pop("slow_models")
 
 
 @pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
