@@ -10,13 +10,14 @@ import time
 
 import pytest
 from conftest import QUICK
-from processes import BRIEFLY, SWEEP, Running, attempts, done_rows, linux, results
+from processes import BRIEFLY, SWEEP, TIMES, Running, attempts, done_rows, linux, results
 
 from archbench import loading, pipeline
 from archbench.manner import Manner
 from archbench.store import Store
 
 pytestmark = linux
+ENDINGS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)][: 1 if TIMES < 10 else 2]  # the short form takes one
 
 SLOW = """
 import time
@@ -70,7 +71,7 @@ def test_ctrl_c_once_stops_after_the_step_and_all_is_kept(tmp_path):
         assert sum(attempt.epochs for attempt in stopped) >= 3
 
 
-@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signal_", "code"), ENDINGS)
 def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, monkeypatch, signal_, code):
     running, _ = slow(tmp_path, "--epochs", "4")
     running.wait_for_epochs(tmp_path / "out")
@@ -94,7 +95,7 @@ def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, monkeypatch, signal
     sys.modules.pop("slow_models")
 
 
-@pytest.mark.parametrize(("signal_", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("signal_", "code"), ENDINGS)
 def test_while_steps_are_timed_it_stops_at_once_too(tmp_path, signal_, code):
     running = Running("compare", "mlp", "linear", "--budgets", "3k", "--out", tmp_path / "out")
     running.wait_for("warms up", stream="stderr")
