@@ -155,9 +155,9 @@ def timm_table(frame: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     devices: list[str] = [device for device in DEVICES if any(f"{mode}_step_us_{device}" in frame for mode in MODES)]
-    firsts = _plain(frame.drop_duplicates(["model", "case", "budget"]))
+    firsts = plain_rows(frame.drop_duplicates(["model", "case", "budget"]))
     rows = []
-    for mean, first in zip(_plain(summary), firsts, strict=True):
+    for mean, first in zip(plain_rows(summary), firsts, strict=True):
         budget = None if first["budget"] is None else Budget(first["budget"])
         name = {"model": label(first["model"], budget, first["case"])}
         timed = [device for device in devices if any(first.get(f"{mode}_step_us_{device}") for mode in MODES)]
@@ -194,10 +194,10 @@ def _scores(mean: dict[str, Any]) -> dict[str, float | None]:
     return scores
 
 
-def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows with what is missing as None."""
-    return [{str(name): value for name, value in row.items()}
-            for row in frame.astype(object).where(frame.notna(), None).to_dict(orient="records")]  # fmt: skip
+def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame's rows with plain values, missing ones None."""
+    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
+    return [{str(name): v.item() if hasattr(v, "item") else v for name, v in row.items()} for row in rows]
 
 
 def _write_text(text: str, path: Path) -> Path:

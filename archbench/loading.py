@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.closest import notes
+from archbench.collection import uncollected
 from archbench.comparison import Comparison, Later
 from archbench.errors import StoreError
 from archbench.schema import SETTLED, Record, Study
 from archbench.store import FILE_NAME, Store
-from archbench.store.records import no_collection, record_of
+from archbench.store.records import record_of
 from archbench.timing.sessions import side_by_side
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def load(folder: str | Path, *, curves: bool = True) -> Comparison:
         StoreError: there is none.
     """
     folder = Path(folder)
-    with Store(folder) as store, store.snapshot(), no_collection():
+    with Store(folder) as store, store.snapshot(), uncollected():
         runs = store.runs()
         study, cells = store.last_study() or (Study(()), [(key, "") for key in runs])
         cells = [(key, case) for key, case in cells if key in runs]

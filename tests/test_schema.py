@@ -35,6 +35,13 @@ ENVIRONMENT = Environment("box", "linux", "a CPU", 2, 10**9, None, "3.11", "2.14
 TRAINING = Training((Epoch(1, Metrics(None, 0.1, 0.2), Metrics(2.0, 0.3, 0.4), 1.5, 0.5),), 3, None, 2.0, 1, "f" * 64)
 COST = Cost(10, 9, 8, 7, 6, (Count("torch", "2", "flops", 14), Count("x", "", "macs", None, ("aten::a",), 0.1, "why")))
 RECORD = Record(CELL, "diverged", ENVIRONMENT, COST, TRAINING, error="why", finished_at="2026-01-01T00:00:00+00:00")
+DONE = dataclasses.replace(
+    RECORD, status="done", error=None, training=dataclasses.replace(TRAINING, test=Metrics(0.1, 0.9, 1))
+)
+
+
+def cell_of(seed):
+    return dataclasses.replace(CELL, recipe=Recipe(seed=seed))
 
 
 def test_a_record_survives_json():

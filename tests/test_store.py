@@ -10,20 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 from conftest import timing_of as timing
-from test_schema import CELL, RECORD, TRAINING
+from test_schema import CELL, DONE, RECORD, TRAINING, cell_of
 
 from archbench.errors import OutputError, StoreError
-from archbench.schema import Metrics, Outcome, Recipe, Study
+from archbench.schema import Outcome, Study
 from archbench.store import FILE_NAME, Begun, Owner, Store, records
 from archbench.store.records import boot_id
 
-DONE = dataclasses.replace(
-    RECORD, status="done", error=None, training=dataclasses.replace(TRAINING, test=Metrics(0.1, 0.9, 1))
-)
-
 
 def with_seed(record, seed):
-    return dataclasses.replace(record, cell=dataclasses.replace(CELL, recipe=Recipe(seed=seed)))
+    return dataclasses.replace(record, cell=cell_of(seed))
 
 
 def test_what_is_added_is_there_after_reopening(tmp_path):

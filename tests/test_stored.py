@@ -5,7 +5,7 @@ import typing
 
 import pytest
 from conftest import small_study
-from test_schema import CELL, ENVIRONMENT, RECORD, TRAINING
+from test_schema import CELL, DONE, ENVIRONMENT, TRAINING
 
 from archbench import stored
 from archbench.errors import InputError, StoreError
@@ -15,9 +15,6 @@ from archbench.store import FILE_NAME, Begun, Owner, Store
 from archbench.stored import attempt_words, find_run, listed, parse_states, resumable, run_words
 
 METRICS = Metrics(0.5, 0.75, 0.9)
-DONE = dataclasses.replace(
-    RECORD, status="done", error=None, training=dataclasses.replace(TRAINING, test=Metrics(0.1, 0.9, 1))
-)
 
 
 def cell_of(seed, **changes):

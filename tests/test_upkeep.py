@@ -7,22 +7,14 @@ from pathlib import Path
 
 import pytest
 from conftest import timing_of
-from test_schema import CELL, ENVIRONMENT, RECORD, TRAINING
+from test_schema import DONE, ENVIRONMENT, TRAINING, cell_of
 
 from archbench.errors import InputError, OutputError, StoreError
 from archbench.execute.checkpoints import folder_of
 from archbench.files import UNFINISHED, write_file
-from archbench.schema import Metrics, Recipe, Study
+from archbench.schema import Study
 from archbench.store import FILE_NAME, Begun, Owner, Store
 from archbench.upkeep import Health, garbage, health, remove, salvage
-
-DONE = dataclasses.replace(
-    RECORD, status="done", error=None, training=dataclasses.replace(TRAINING, test=Metrics(0.1, 0.9, 1))
-)
-
-
-def cell_of(seed):
-    return dataclasses.replace(CELL, recipe=Recipe(seed=seed))
 
 
 @pytest.fixture

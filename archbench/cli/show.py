@@ -81,8 +81,9 @@ def print_json(value: Any) -> None:
 
 def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a frame's rows with plain values, missing ones None."""
-    rows = frame.astype(object).where(frame.notna(), None).to_dict(orient="records")
-    return [{str(key): v.item() if hasattr(v, "item") else v for key, v in row.items()} for row in rows]
+    from archbench.exports import plain_rows
+
+    return plain_rows(frame)
 
 
 def print_table(frame: pd.DataFrame, title: str = "", *, footer: bool = False) -> None:

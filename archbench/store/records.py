@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import os
 import platform
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
+from archbench.collection import uncollected
 from archbench.schema import (
     Attempt,
     Cell,
@@ -30,7 +29,7 @@ from archbench.store.rows import COLUMNS, hash_of, insert, part, scan, text_of, 
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
 Noun = TypeVar("Noun")
 
@@ -170,7 +169,7 @@ def read_runs(db: sqlite3.Connection, damage: list[str], keys: Sequence[str] | N
         damage: what cannot be read is added to it.
         keys: which; all where None.
     """
-    with no_collection():
+    with uncollected():
         some = keys if keys is not None and len(keys) <= MOST_KEYS_ASKED else None
         specs = {row[0]: row[1:] for row in scan(db, "specs", damage, *_among("key", some))}
         shared = Shared(db, damage)
@@ -196,7 +195,7 @@ def read_records(
     db: sqlite3.Connection, damage: list[str], keys: Sequence[str] | None, *, curves: bool
 ) -> dict[str, Record]:
     """Return the same as records, their trainings with all of their epochs, or without `curves` the last alone."""
-    with no_collection():
+    with uncollected():
         runs = read_runs(db, damage, keys)
         attempts = None if keys is None else [run.attempt for run in runs.values()]
         epochs = read_epochs(db, damage, attempts) if curves else {}
@@ -263,7 +262,7 @@ def read_checkpoints(db: sqlite3.Connection, damage: list[str], key: str) -> lis
 
 def read_attempts(db: sqlite3.Connection, damage: list[str]) -> list[Attempt]:
     """Return every attempt, the oldest first, its state as it stands in its row."""
-    with no_collection():
+    with uncollected():
         keys = {row[0]: row[1] for row in scan(db, "specs", damage)}
         # id, then the key for the spec's id, and on to the number of epochs: the columns as they stand.
         return [
@@ -278,15 +277,3 @@ def _among(column: str, values: Iterable[Any] | None) -> tuple[str, tuple[str, .
     if values is None:
         return "", ()
     return f"WHERE {column} IN (SELECT value FROM json_each(?))", (text_of(list(values)),)  # noqa: S608
-
-
-@contextmanager
-def no_collection() -> Iterator[None]:
-    """Within: the garbage collector does not look through the hundreds of thousands of nouns that come to be."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -8,16 +8,16 @@ from __future__ import annotations
 import gc
 import math
 from collections import deque
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from archbench.collection import uncollected
 from archbench.errors import reason
 from archbench.timing.clock import Elapsed
 from archbench.timing.order import balanced_orders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from archbench.timing.clock import Clock
 
@@ -149,15 +149,3 @@ class Bench:
 
         elapsed = self._clock.elapsed(block)
         return elapsed._replace(us=elapsed.us / steps, cpu_us=elapsed.cpu_us / steps)
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Within: the garbage collector is off; afterwards it is as it was."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()

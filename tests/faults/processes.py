@@ -58,6 +58,13 @@ class Running:
         finally:
             signal.signal(signal.SIGINT, before)
 
+    def __del__(self) -> None:
+        """Leave nothing running, and no pipe open, where a test that fails forgets it."""
+        if self.process.poll() is None:
+            self.process.kill()
+        if not self.process.stdout.closed:
+            self.process.communicate()
+
     def left(self) -> list[int]:
         """Return the processes that are left of it, itself included."""
         found = []

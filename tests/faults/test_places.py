@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 from processes import BRIEFLY, Running, attempts, done_rows, linux, results
+from test_cli import invoke
 
-from archbench import cli
 from archbench.loading import load
 from archbench.store import FILE_NAME
 
@@ -55,18 +55,10 @@ def test_disk_full(tmp_path):
         assert results(disk / "out") == results(tmp_path / "whole")
 
 
-def command(monkeypatch, capsys, *words):
-    monkeypatch.setattr("sys.argv", ["archbench", *map(str, words)])
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-    said = capsys.readouterr()
-    return left.value.code, said.out, said.err
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
 def test_folder_unwritable(tmp_path, monkeypatch, capsys):
     tmp_path.chmod(0o500)
-    code, out, err = command(monkeypatch, capsys, *WORDS, "--out", tmp_path / "out")
+    code, out, err = invoke(monkeypatch, capsys, *WORDS, "--out", tmp_path / "out")
     tmp_path.chmod(0o700)
     assert code == 6
     assert f"{tmp_path / 'out'} cannot be written" in err
@@ -79,7 +71,7 @@ def test_read_only_file_system(tmp_path, monkeypatch, capsys):
     with small_disk(disk, "10m"):
         (disk / "out").mkdir()
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-        code, out, err = command(monkeypatch, capsys, *WORDS, "--out", disk / "out")
+        code, out, err = invoke(monkeypatch, capsys, *WORDS, "--out", disk / "out")
     assert code == 6
     assert f"{disk / 'out'} cannot be written: Read-only file system" in err
     assert "training" not in out + err
@@ -92,7 +84,7 @@ def test_read_only_store_is_read_and_not_written(tmp_path, filled, monkeypatch, 
         shutil.copytree(filled.folder, disk / "out")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         assert load(disk / "out").records == filled.records
-        code, _, err = command(monkeypatch, capsys, *WORDS, "--out", disk / "out")
+        code, _, err = invoke(monkeypatch, capsys, *WORDS, "--out", disk / "out")
         assert code == 6
         assert "cannot be written" in err
 
@@ -102,7 +94,7 @@ def test_network_file_system(tmp_path, monkeypatch, capsys):
 
     mounts = [SimpleNamespace(mountpoint=str(tmp_path), fstype="nfs4")]
     monkeypatch.setattr(psutil, "disk_partitions", lambda **_: mounts)
-    code, out, err = command(monkeypatch, capsys, *WORDS, "--out", tmp_path / "out")
+    code, out, err = invoke(monkeypatch, capsys, *WORDS, "--out", tmp_path / "out")
     assert code == 6
     assert "lies on a network file system (nfs4)" in err
     assert "training" not in out + err

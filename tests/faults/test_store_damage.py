@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from processes import TIMES
+from test_cli import invoke
 
-from archbench import cli
 from archbench.errors import StoreError
 from archbench.store import FILE_NAME, Store
 
@@ -102,17 +102,6 @@ def test_truncation(whole, tmp_path):
             assert held_against(tmp_path / "folder", bytes_[:cut], before)
 
 
-def command(monkeypatch, capsys, *words):
-    monkeypatch.setattr("sys.argv", ["archbench", *map(str, words)])
-    code = 0
-    try:
-        cli.main()
-    except SystemExit as left:
-        code = left.code or 0
-    said = capsys.readouterr()
-    return code, said.out, said.err
-
-
 def test_damage_is_named_by_verify_and_doctor_and_the_rest_is_exported(whole, tmp_path, monkeypatch, capsys):
     folder = tmp_path / "folder"
     (folder / FILE_NAME).write_bytes(whole[0])
@@ -122,15 +111,15 @@ def test_damage_is_named_by_verify_and_doctor_and_the_rest_is_exported(whole, tm
     db.close()
     held = (folder / FILE_NAME).read_bytes()
     for words in (("results", "verify", folder), ("doctor", folder)):
-        code, out, err = command(monkeypatch, capsys, *words)
+        code, out, err = invoke(monkeypatch, capsys, *words)
         assert code == 4
         assert "attempts 3: its content does not fit its hash" in out
         assert "Traceback" not in out + err
-    code, out, err = command(monkeypatch, capsys, "results", "export", folder, "--json")
+    code, out, err = invoke(monkeypatch, capsys, "results", "export", folder, "--json")
     assert code == 0
     assert len(json.loads(out)) == 7
     assert "1 damaged rows" in err
-    code, out, err = command(monkeypatch, capsys, "results", "verify", folder, "--salvage", tmp_path / "saved")
+    code, out, err = invoke(monkeypatch, capsys, "results", "verify", folder, "--salvage", tmp_path / "saved")
     assert code == 4
     assert (folder / FILE_NAME).read_bytes() == held
     with Store(tmp_path / "saved") as store:
@@ -156,7 +145,7 @@ def test_not_a_database(tmp_path, monkeypatch, capsys, text):
         ("compare", "mlp", "--budgets", "3k", "--out", tmp_path), ("results", "list", tmp_path),
         ("results", "verify", tmp_path), ("export", tmp_path), ("resume", tmp_path),
     ):  # fmt: skip
-        code, out, err = command(monkeypatch, capsys, *words)
+        code, out, err = invoke(monkeypatch, capsys, *words)
         assert code == 4, words
         assert FILE_NAME in out + err
         assert "Traceback" not in out + err
@@ -171,7 +160,7 @@ def test_newer_schema(tmp_path, monkeypatch, capsys):
     db.close()
     held = (tmp_path / FILE_NAME).read_bytes()
     for words in (("compare", "mlp", "--budgets", "3k", "--out", tmp_path), ("results", "list", tmp_path)):
-        code, _, err = command(monkeypatch, capsys, *words)
+        code, _, err = invoke(monkeypatch, capsys, *words)
         assert code == 4
         assert "Upgrade archbench: pip install --upgrade archbench" in err
     assert (tmp_path / FILE_NAME).read_bytes() == held

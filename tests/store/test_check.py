@@ -8,18 +8,10 @@ from contextlib import closing
 
 import pytest
 from conftest import timing_of
-from test_schema import CELL, RECORD, TRAINING
+from test_schema import DONE, RECORD, TRAINING, cell_of
 
-from archbench.schema import Metrics, Recipe, Study
+from archbench.schema import Study
 from archbench.store import FILE_NAME, Begun, Owner, Store
-
-DONE = dataclasses.replace(
-    RECORD, status="done", error=None, training=dataclasses.replace(TRAINING, test=Metrics(0.1, 0.9, 1))
-)
-
-
-def cell_of(seed):
-    return dataclasses.replace(CELL, recipe=Recipe(seed=seed))
 
 
 @pytest.fixture
