@@ -21,7 +21,7 @@ from archbench.schema import Progress
 from archbench.timing import ENGINES, Request, modes_of, shown, time_models, timed_here, warming
 from archbench.timing.locks import training_now
 from archbench.timing.sessions import Stepping, by_session, fits, stepping
-from archbench.units import number, seconds
+from archbench.units import number
 
 if TYPE_CHECKING:
     import contextlib
@@ -126,7 +126,7 @@ def _measure(bench: Bench, jobs: list[Job], on_measured: Callable[[Job, Message 
         if message is None and ended.lost and lost[key] < LOST_TIMES:
             jobs.append(job)
             return
-        problem = message.error if message is not None else _how(ended, bench.timeout_s)
+        problem = message.error if message is not None else ended.how(bench.timeout_s)
         on_measured(job, message, problem or "")
 
     with Stops() as stops:
@@ -140,17 +140,6 @@ def _measure(bench: Bench, jobs: list[Job], on_measured: Callable[[Job, Message 
                 holding.close()
     if stops.level:
         raise KeyboardInterrupt(stops.signal)
-
-
-def _how(ended: Ended, timeout_s: float) -> str:
-    """Return why a process left no figure."""
-    if ended.hung:
-        return f"it was not done in {seconds(timeout_s)}"
-    if ended.by_kernel:
-        return "the system ended its process for want of memory"
-    if ended.signal is not None:
-        return f"its process was killed by signal {ended.signal}"
-    return f"its process ended with exit status {ended.exit_code}"
 
 
 def time_plan(

@@ -153,7 +153,7 @@ def find_run(root: Path, key: str) -> Run:
             with Store(folder) as store, store.snapshot():
                 keys = store.keys(key)
                 records, cells = store.records(keys), store.cells(keys)
-                attempts = store.attempts() if keys else []
+                attempts = store.attempts(keys)
         except StoreError as error:
             unreadable.append(error)
             continue

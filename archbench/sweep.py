@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -19,7 +18,6 @@ from archbench.schema import SETTLED, Outcome, Progress
 from archbench.store import Begun
 from archbench.timing.locks import core_groups, training_now
 from archbench.timing.sessions import stepping
-from archbench.units import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -159,7 +157,7 @@ class Sweep:
         if not self.elsewhere or time.monotonic() - self._looked < LOOK_SECONDS:
             return
         self._looked = time.monotonic()
-        states = {attempt.key: attempt.state for attempt in self.store.attempts() if attempt.key in self.elsewhere}
+        states = {attempt.key: attempt.state for attempt in self.store.attempts(self.elsewhere)}
         for key, state in states.items():
             if state == "running":
                 self._say_once(f"another archbench is at work in {self.store.folder}; waiting for its runs")
@@ -228,12 +226,7 @@ class Sweep:
             times = self._lost[job.cell.key] = self._lost.get(job.cell.key, 0) + 1
             if times < LOST_TIMES:
                 return outcome("interrupted", "the process that it came from died")
-        if ended.hung:
-            timeout = seconds(self.manner.timeout_s)
-            return outcome("failed", f"it made no step for {timeout} and was ended (--timeout)")
-        if ended.by_kernel:
-            return outcome("oom", "the system ended its process for want of memory")
-        return outcome("failed", _how_it_ended(ended))
+        return outcome("oom" if ended.by_kernel else "failed", ended.how(self.manner.timeout_s))
 
     def _log(self, cell: Cell) -> Path:
         return Job("train", cell).log(self.store.folder / LOGS_FOLDER)
@@ -273,15 +266,6 @@ def _whole(outcome: Outcome, going: _Going) -> Outcome:
         train_seconds=sum(epoch.train_seconds for epoch in epochs),
     )
     return replace(outcome, training=training)
-
-
-def _how_it_ended(ended: Ended) -> str:
-    if ended.confused:
-        return "it wrote where only archbench writes, and was ended"
-    if ended.signal is None:
-        return f"its process ended with exit status {ended.exit_code}"
-    named = f" ({signal.Signals(ended.signal).name})" if ended.signal in set(signal.Signals) else ""
-    return f"its process was killed by signal {ended.signal}{named}"
 
 
 def _words(outcome: Outcome) -> str:

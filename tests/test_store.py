@@ -62,6 +62,18 @@ def test_records_come_in_the_order_of_the_keys(tmp_path):
         assert list(store.records([*keys, "unknown"])) == keys
 
 
+def test_attempts_are_those_at_the_runs_that_are_asked_for(tmp_path):
+    records = [with_seed(DONE, seed) for seed in range(3)]
+    with Store(tmp_path, create=True) as store:
+        for record in (dataclasses.replace(records[1], status="failed"), *records):
+            store.add(record)
+        asked = [records[1].cell.key, records[2].cell.key]
+        found = [(attempt.key, attempt.state) for attempt in store.attempts([*asked, "unknown"])]
+        assert found == [(asked[0], "failed"), (asked[0], "done"), (asked[1], "done")]
+        assert store.attempts([]) == []
+        assert len(store.attempts()) == 4
+
+
 def test_the_last_study_is_not_repeated(tmp_path):
     with Store(tmp_path, create=True) as store:
         for study in (Study(("a",)), Study(("a",)), Study(("b",)), Study(("a",))):

@@ -263,7 +263,7 @@ def test_others_are_not_looked_at_more_often_than_a_second(plan, room, other, mo
     store, _, attempt = other
     looked = []
     original = Store.attempts
-    monkeypatch.setattr(Store, "attempts", lambda self: (looked.append(1), original(self))[1])
+    monkeypatch.setattr(Store, "attempts", lambda self, keys: (looked.append(1), original(self, keys))[1])
     script = Script(idle=lambda: script.waited == 40 and store.finish(attempt, Outcome("done", TRAINING), 1.0))
     swept(plan, room, script, cells=plan.cells[:1])
     assert 1 < len(looked) < 40

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from archbench.schema import Cell, Cost, Epoch, Memory, Outcome, View  # noqa: TC001 - msgspec reads annotations
+from archbench.units import seconds
 
 if TYPE_CHECKING:
     import socket
@@ -105,6 +107,19 @@ class Ended:
     by_kernel: bool = False
     lost: bool = False
     confused: bool = False
+
+    def how(self, timeout_s: float) -> str:
+        """Return in words how a process ended that did not say what came of its job."""
+        if self.confused:
+            return "it wrote where only archbench writes, and was ended"
+        if self.hung:
+            return f"it made no step for {seconds(timeout_s)} and was ended (--timeout)"
+        if self.by_kernel:
+            return "the system ended its process for want of memory"
+        if self.signal is None:
+            return f"its process ended with exit status {self.exit_code}"
+        named = f" ({signal.Signals(self.signal).name})" if self.signal in set(signal.Signals) else ""
+        return f"its process was killed by signal {self.signal}{named}"
 
 
 def remove_if_empty(log: Path) -> None:

@@ -194,10 +194,10 @@ class Store:
             found = {row[1]: shared.cell(*row[1:]) for row in rows}
         return {key: cell for key, cell in found.items() if cell is not None}
 
-    def attempts(self) -> list[Attempt]:
-        """Return every attempt, the oldest first; what a dead process left running is interrupted."""
+    def attempts(self, keys: Iterable[str] | None = None) -> list[Attempt]:
+        """Return the attempts at runs, by default at all, the oldest first; what a dead process left is interrupted."""
         with self._reading():
-            found = r.read_attempts(self._db, self.damage)
+            found = r.read_attempts(self._db, self.damage, None if keys is None else list(keys))
         alive: dict[str, bool] = {}
         for attempt in found:
             if attempt.state == "running" and attempt.owner not in alive:

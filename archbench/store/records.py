@@ -260,14 +260,14 @@ def read_checkpoints(db: sqlite3.Connection, damage: list[str], key: str) -> lis
     return [(EPOCH.decode(metrics), checkpoint) for _, (_, _, metrics, checkpoint) in whole]
 
 
-def read_attempts(db: sqlite3.Connection, damage: list[str]) -> list[Attempt]:
-    """Return every attempt, the oldest first, its state as it stands in its row."""
+def read_attempts(db: sqlite3.Connection, damage: list[str], asked: Sequence[str] | None) -> list[Attempt]:
+    """Return the attempts at runs, at all where None, the oldest first, their states as they stand in their rows."""
     with uncollected():
-        keys = {row[0]: row[1] for row in scan(db, "specs", damage)}
+        keys = {row[0]: row[1] for row in scan(db, "specs", damage, *_among("key", asked))}
         # id, then the key for the spec's id, and on to the number of epochs: the columns as they stand.
         return [
             Attempt(row[0], keys[row[1]], *row[2 : ERROR + 2])
-            for row in scan(db, "attempts", damage)
+            for row in scan(db, "attempts", damage, *_among("spec", None if asked is None else keys))
             if row[1] in keys and row[2] != "damaged"
         ]
 
