@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIALECTS = ("archbench", "timm", "markdown", "latex", "parquet")
-ROWS = 4096  # written at a time: what is held of a large frame as text
+ROWS = 8192  # written at a time: what is held of a large frame as text
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")  # a spreadsheet runs the text of a cell that begins so
 MISSING = -1  # the code that pandas gives it, and so the last of the cells
 QUOTED = frozenset(',"\r\n')

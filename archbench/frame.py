@@ -109,9 +109,9 @@ def runs_frame(records: Iterable[Record | Row]) -> pd.DataFrame:
             common.append({**_asked(row), **_cost(row), **_timed(row), **_recipe(row, last), **_where(row)})
             kept.append(shared)
         of_run.append(place)
+        if known[-1]:
+            further[len(own)] = _by_position(row, last)
         own.append(_own(row, last))
-        if by_position := _by_position(row, last):
-            further[len(own) - 1] = by_position
     if not own:
         return pd.DataFrame(columns=list(EMPTY))
     frame = pd.concat(

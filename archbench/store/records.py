@@ -219,14 +219,13 @@ class Shared:
     def __init__(self, db: sqlite3.Connection, damage: list[str]) -> None:
         """Read all of them."""
         self._contents = dict(scan(db, "parts", damage))
-        self._nouns: dict[int, Any] = {}
+        self._nouns: dict[int | None, Any] = {None: None}
 
     def noun(self, number: int | None, kind: type[Noun]) -> Noun | None:
         """Return a part as a noun; None where there is none, or none that can be read."""
-        if number is None or number not in self._contents:
-            return None
         if number not in self._nouns:
-            self._nouns[number] = msgspec.json.decode(self._contents[number], type=kind)
+            content = self._contents.get(number)
+            self._nouns[number] = None if content is None else msgspec.json.decode(content, type=kind)
         return self._nouns[number]  # type: ignore[no-any-return]
 
     def cell(self, key: str, setting: int, seed: int) -> Cell | None:

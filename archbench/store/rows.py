@@ -88,8 +88,9 @@ def scan(
     try:
         for row in db.execute(f"{query} {where} ORDER BY {key}", arguments):
             last = row[0] if isinstance(row[0], int) else last
-            if _fits(row):
-                yield row[:-1]
+            values = row[:-1]
+            if _fits(values, row[-1]):
+                yield values
             else:
                 damage.append(f"{table} {_name(table, row)}: {DOES_NOT_FIT}")
     except (sqlite3.DatabaseError, UnicodeError) as error:
@@ -116,7 +117,7 @@ def _one_by_one(
         except (sqlite3.DatabaseError, UnicodeError) as error:
             damage.append(f"{table} {number}: {error}")
             continue
-        if row is not None and _fits(row):
+        if row is not None and _fits(row[:-1], row[-1]):
             yield row[:-1]
         elif row is not None or not where:
             damage.append(f"{table} {number}: {DOES_NOT_FIT if row else reason}")
@@ -133,9 +134,9 @@ def _last_id(db: sqlite3.Connection, table: str) -> int:
     return 0
 
 
-def _fits(row: tuple[Any, ...]) -> bool:
+def _fits(values: tuple[Any, ...], expected: Any) -> bool:
     try:
-        return bool(hash_of(row[:-1]) == row[-1])
+        return bool(hash_of(values) == expected)
     except (UnicodeError, msgspec.MsgspecError, ValueError):
         return False
 
