@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import importlib.metadata
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.budget import size_model
-from archbench.building import find_spec
-from archbench.cost.layers import layer_table, totals_of
-from archbench.data import SPLITS, load_parts, sources
-from archbench.data.splits import divide
-from archbench.errors import DataError, InputError, ModelError
+import msgspec
+
+import zoo
+from archbench.errors import DataError, InputError, ModelError, OutputError
 from archbench.reference import parse_reference
 from archbench.schema import View
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from archbench.schema import Split
     from zoo import ModelSpec
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 MOST_COUNTED = 200  # models that a list counts: other libraries have thousands
 INPUT = (3, 32, 32)
 CLASSES = 10
+COUNTING = ("torch", "torchvision", "timm")  # what a list follows from beside the sources
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,53 @@ class ListedDataset:
 def models(patterns: Sequence[str] = (), family: str | None = None, max_params: int | None = None) -> list[ListedModel]:
     """Return the models that match one of the shell patterns (by default all), of a family, up to a size.
 
-    Where more than `MOST_COUNTED` match, they are listed without counts, unless a size is asked for.
+    Where more than `MOST_COUNTED` match, they are listed without counts, unless a size is asked for. A list of what
+    archbench brings is made once and kept in the user's cache, as counting takes seconds; it is made anew when the
+    sources or the libraries are others.
 
     Raises:
         InputError: no model matches the patterns and the family.
     """
-    import zoo
+    if "zoo.registry" in sys.modules or _plugins():
+        return _models(patterns, family, max_params)  # there may be others' models, whose sources nobody watches
+    from archbench.data.cache import cache_folder
+    from archbench.files import write_bytes
 
+    file = cache_folder() / "lists" / f"{_fingerprint(patterns, family, max_params)}.json"
+    with contextlib.suppress(OSError, ValueError):  # missing or damaged
+        checksum, _, content = file.read_bytes().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() == checksum:
+            return msgspec.json.decode(content, type=list[ListedModel])
+    rows = _models(patterns, family, max_params)
+    content = msgspec.json.encode(rows)
+    with contextlib.suppress(OutputError):  # a cache that cannot be written is done without
+        write_bytes(file, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    return rows
+
+
+def broken_plugins() -> Mapping[str, Exception]:
+    """Return the plugins that cannot be imported, by name, without importing anything where there are none."""
+    return zoo.load_plugins() if _plugins() else {}
+
+
+def _plugins() -> bool:
+    return bool(importlib.metadata.entry_points(group=zoo.ENTRY_POINT_GROUP))
+
+
+def _fingerprint(*asked: object) -> str:
+    """Return a hash of a question and all that the answer follows from."""
+    found = hashlib.sha256(repr(asked).encode())
+    for name in COUNTING:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found.update(f"{name} {importlib.metadata.version(name)}".encode())
+    here = Path(__file__).parent
+    for package in (here, here.parent / "zoo"):
+        for file in sorted(package.rglob("*.py")):
+            found.update(file.read_bytes())
+    return found.hexdigest()[:32]
+
+
+def _models(patterns: Sequence[str], family: str | None, max_params: int | None) -> list[ListedModel]:
     try:
         names = sorted({name for pattern in patterns or ["*"] for name in zoo.list_models(pattern)})
     except zoo.ModelImportError as error:
@@ -100,6 +143,8 @@ def common_home(models: Sequence[str]) -> tuple[tuple[int, int, int], int]:
     Raises:
         InputError, ModelError: a model cannot be had.
     """
+    from archbench.building import find_spec
+
     specs = [find_spec(parse_reference(model)[0]) for model in models]
     return home(next((spec for spec in specs if spec.input_shape), specs[0]))
 
@@ -128,6 +173,9 @@ def _listed(spec: ModelSpec, *, counted: bool) -> ListedModel:
 
 def _counts(name: str, shape: tuple[int, int, int], classes: int) -> tuple[int | None, int | None, int | None]:
     """Return parameters in both countings and MACs; none of a model that cannot be built here."""
+    from archbench.budget import size_model
+    from archbench.cost.layers import layer_table, totals_of
+
     try:
         sized = size_model(name, None, shape, classes)
         totals = totals_of(layer_table(sized))
@@ -138,6 +186,9 @@ def _counts(name: str, shape: tuple[int, int, int], classes: int) -> tuple[int |
 
 def datasets(root: str | Path | None = None) -> list[ListedDataset]:
     """Return every data set, and whether its files are under the data root."""
+    from archbench.data import SPLITS, load_parts, sources
+    from archbench.data.splits import divide
+
     rows = []
     for source in sources().values():
         name = source.form

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from zoo.spec import ModelSpec, Published
 
+ENTRY_POINT_GROUP = "archbench.models"  # where installed packages announce models of theirs
 FAMILIES = (
     "baselines", "captcha", "cifar", "cnn", "convnext", "fer", "linear", "mlp", "mnist", "mobilenet", "mobilenetv2",
     "resnet", "squeezenet", "transfer", "vit",

@@ -15,6 +15,7 @@ from unittest import mock
 import torch
 from torch import nn
 
+from zoo import ENTRY_POINT_GROUP
 from zoo.external import LIBRARIES, MissingLibraryError, external_names, external_spec
 from zoo.grammar import split_options
 from zoo.imports import ModelImportError, import_builder
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from zoo.spec import Build, Published, Shape
-
-ENTRY_POINT_GROUP = "archbench.models"
 
 _SPECS: dict[str, ModelSpec] = {}
 _BROKEN_PLUGINS: dict[str, Exception] = {}

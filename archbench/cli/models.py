@@ -40,14 +40,13 @@ def list_(
     debug: o.Debug = False,
 ) -> None:
     """List the models: scalable families at their own width on 3x32x32 and 10 classes, published ones as published."""
-    import zoo
-    from archbench.catalog import models
+    from archbench.catalog import broken_plugins, models
     from archbench.errors import reason
     from archbench.model_words import models_words
     from archbench.units import parse_count
 
     import_plugins(imports)
-    for name, why in zoo.load_plugins().items():
+    for name, why in broken_plugins().items():
         err.print(f"warning: the plugin {name} is broken: {reason(why)}")
     rows = models(patterns or [], family, None if max_params is None else parse_count(max_params))
     if as_json:
