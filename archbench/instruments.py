@@ -16,6 +16,7 @@ from archbench.environment import allocator, worker_allocator
 from archbench.errors import ModelError
 from archbench.execute import Job, Stops
 from archbench.execute.pool import Work
+from archbench.knobs import worth
 from archbench.plan import label
 from archbench.schema import Progress
 from archbench.timing import ENGINES, Request, modes_of, shown, time_models, timed_here, warming
@@ -29,11 +30,12 @@ if TYPE_CHECKING:
 
     from archbench.execute import Ended, Message, Runner
     from archbench.plan import Plan, Report
-    from archbench.schema import Cell, Cost, Device, Memory, Record, Study
+    from archbench.schema import Cell, Cost, Device, Knobs, Memory, Record, Study
     from archbench.store import Store
     from archbench.timing import Protocol
 
     Memories = dict[tuple[str, Stepping], Memory | None]
+    Ways = dict[tuple[str, Stepping], Knobs]
 
 
 LOST_TIMES = 3  # that a job begins again when the process it came from dies
@@ -103,6 +105,31 @@ def memories_of(cells: Sequence[Cell], stored: Mapping[str, Record], bench: Benc
 
     _measure(bench, jobs, on_measured)
     return memories
+
+
+def knobs_of(cells: Sequence[Cell], costs: Mapping[str, Cost], bench: Bench, report: Report) -> Ways:
+    """Return how the steps of each cell are taken, by model and way to step; what is missing goes the usual way.
+
+    Raises:
+        KeyboardInterrupt: it was told to stop.
+    """
+    long = {
+        (cell.sized.key, stepping(cell.recipe)): cell
+        for cell in reversed(cells) if cell.sized is not None and worth(cell, costs.get(cell.sized.key))
+    }  # fmt: skip
+    ways: Ways = {}
+    jobs = [Job("knobs", cell) for cell in reversed(long.values())]
+    total = len(jobs)
+
+    def on_measured(job: Job, message: Message | None, problem: str) -> None:
+        cell = job.cell
+        if message is not None and message.knobs is not None and cell.sized is not None:
+            ways[cell.sized.key, stepping(cell.recipe)] = message.knobs
+        name = f"quickest step of {label(cell.model, cell.budget)}"
+        report(Progress("count", name, total - len(jobs), total, problem, finished=True))
+
+    _measure(bench, jobs, on_measured)
+    return ways
 
 
 def _measure(bench: Bench, jobs: list[Job], on_measured: Callable[[Job, Message | None, str], None]) -> None:

@@ -17,22 +17,36 @@ TIMEOUT_S = 1800.0  # without a step
 
 @dataclass(frozen=True)
 class Manner:
-    """How runs are run; their results do not depend on it.
+    """How runs are run; their results do not depend on it, but for rounding where it is tuned.
 
     Attributes:
         workers: processes at a time; by default as many as the cores allow, 0 for none but this one.
         retry: what became of runs that are tried again.
+        tune: whether the quickest way to take a model's steps is looked for; else all go the usual way.
         timeout_s: without a step, after which a run is ended; 0 for never.
     """
 
     workers: int | None = None
     retry: frozenset[Status] = RETRIED
     timeout_s: float = TIMEOUT_S
+    tune: bool = True
 
 
 def to_do(record: Record, manner: Manner) -> bool:
     """Whether a run that was tried is to be tried again."""
     return record.status == "interrupted" or record.status in manner.retry
+
+
+def parse_tune(text: str) -> bool:
+    """Return whether the quickest way is looked for.
+
+    Raises:
+        InputError: neither `auto` nor `off`.
+    """
+    if text not in {"auto", "off"}:
+        msg = f"tune: {text!r} is not accepted"
+        raise InputError(msg, "Give auto or off.")
+    return text == "auto"
 
 
 def parse_retry(text: str) -> frozenset[Status]:

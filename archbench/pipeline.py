@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from archbench.environment import usable_cores
 from archbench.errors import InputError, Interrupted, Terminated
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER, Here, Isolated, Setup
-from archbench.instruments import Bench, costs_of, memories_of, modules_of, plugins_of, time_plan
+from archbench.instruments import Bench, costs_of, knobs_of, memories_of, modules_of, plugins_of, time_plan
 from archbench.loading import closest_notes, load
 from archbench.manner import Manner, to_do
 from archbench.plan import make_plan, silent
@@ -127,7 +127,8 @@ def _do(
             if protocol is not None:
                 patient = replace(protocol, patience_s=manner.timeout_s)
                 time_plan(plan, stored, costs, store, patient, report)
-            Sweep(plan, store, owner, manner, report, costs, memories, todo, since).run(runner, workers)
+            knobs = knobs_of(todo, costs, bench, report) if manner.tune else {}
+            Sweep(plan, store, owner, manner, report, costs, memories, knobs, todo, since).run(runner, workers)
     except KeyboardInterrupt as stop:
         kept = len([r for r in store.records(distinct, curves=False).values() if r.status == "done"])
         msg = f"stopped: {kept} of {len(distinct)} runs are finished and kept in {store.folder}"

@@ -10,13 +10,14 @@ from archbench.data import canonical_dataset, load_dataset
 from archbench.environment import usable_cores
 from archbench.errors import ArchbenchError, InputError, Interrupted, ModelError, reason
 from archbench.execute import write_weights
+from archbench.forward import torch_threads
 from archbench.plan import silent
 from archbench.reference import parse_reference
 from archbench.schema import Progress, digest
 from archbench.settings import divided, make_recipe, make_view
 from archbench.store import Store
 from archbench.study_schema import given
-from archbench.training import torch_threads, train
+from archbench.training import train
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
+
+from archbench.schema import USUAL, Knobs
 
 if TYPE_CHECKING:
     from torch import nn, optim
@@ -10,10 +13,11 @@ if TYPE_CHECKING:
     State = dict[str, Any]
 
 
-def take(epoch: int, net: nn.Module, optimizer: optim.Optimizer, scheduler: Any) -> State:
+def take(epoch: int, net: nn.Module, optimizer: optim.Optimizer, scheduler: Any, knobs: Knobs = USUAL) -> State:
     """Return the state after an epoch; tensors are those that training goes on with, so write it before that."""
     return {
         "epoch": epoch,
+        "knobs": asdict(knobs),
         "net": net.state_dict(),
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
@@ -36,6 +40,11 @@ def put_back(state: State, net: nn.Module, optimizer: optim.Optimizer, scheduler
     if "cuda" in state["generators"] and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["generators"]["cuda"])
     return int(state["epoch"])
+
+
+def knobs_of(state: State) -> Knobs:
+    """Return the way in which the steps before a state were taken, as those behind it must be for the same bits."""
+    return Knobs(**state.get("knobs", {}))
 
 
 def _generators() -> dict[str, Any]:

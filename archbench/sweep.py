@@ -14,7 +14,7 @@ from archbench.execute.checkpoints import KEPT
 from archbench.execute.pool import Work
 from archbench.instruments import LOST_TIMES
 from archbench.plan import label
-from archbench.schema import SETTLED, Outcome, Progress
+from archbench.schema import SETTLED, USUAL, Outcome, Progress
 from archbench.store import Begun
 from archbench.timing.locks import core_groups, training_now
 from archbench.timing.sessions import stepping
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archbench.execute import Ended, Message, Runner
-    from archbench.instruments import Memories
+    from archbench.instruments import Memories, Ways
     from archbench.manner import Manner
     from archbench.plan import Plan, Report
-    from archbench.schema import Cell, Cost, Epoch, Memory, Status
+    from archbench.schema import Cell, Cost, Epoch, Knobs, Memory, Status
     from archbench.store import Owner, Store
 
 LOOK_SECONDS = 1.0  # between looks at what others are at
@@ -66,6 +66,7 @@ class Sweep:
     report: Report
     costs: Mapping[str, Cost]
     memories: Memories
+    knobs: Ways
     waiting: list[Cell]
     since: int = 0
     elsewhere: dict[str, Cell] = field(default_factory=dict)
@@ -144,13 +145,16 @@ class Sweep:
             self._going[attempt] = _Going(held, time.monotonic(), done)
             cores = self._cores.pop() if self._cores else ()
             kept = [(epoch.epoch, sha256) for epoch, sha256 in done if sha256 is not None]
-            return Job("train", cell, attempt, tuple(kept[-KEPT:]), cores)
+            return Job("train", cell, attempt, tuple(kept[-KEPT:]), cores, self._knobs(cell))
         return None
 
     def _measured(self, cell: Cell) -> tuple[Cost | None, Memory | None]:
         if cell.sized is None:
             return None, None
         return self.costs.get(cell.sized.key), self.memories.get((cell.sized.key, stepping(cell.recipe)))
+
+    def _knobs(self, cell: Cell) -> Knobs:
+        return self.knobs.get((cell.sized.key, stepping(cell.recipe)), USUAL) if cell.sized else USUAL
 
     def _look_elsewhere(self) -> None:
         """See what became of runs that others are at; those of a dead process come back."""

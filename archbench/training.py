@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,13 +13,13 @@ import numpy as np
 from archbench import snapshots
 from archbench.data import SPLITS
 from archbench.data.transforms import augment, preparer
+from archbench.forward import autocast, compiled, resident
 from archbench.metrics import loss_of, metrics_of, tally, top_k
 from archbench.optimizers import make_optimizer, make_schedule, penalty
-from archbench.schema import Epoch, Training
+from archbench.schema import USUAL, Epoch, Knobs, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Mapping
 
     import torch
     from torch import Tensor, nn
@@ -40,6 +40,7 @@ def train(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     *,
     tested: bool = True,
+    knobs: Knobs = USUAL,
     on_trained: Callable[[nn.Module], None] = lambda net: None,
     on_step: Callable[[], None] = lambda: None,
     keep: Callable[[State], None] | None = None,
@@ -62,6 +63,7 @@ def train(
         device: where.
         on_epoch: is told of each epoch as it ends.
         tested: whether the test split is looked at in the end.
+        knobs: how its steps are taken; a training that goes on takes them as before.
         on_trained: is given the network after its last epoch, unless it diverged.
         on_step: is called after each step and each batch that is evaluated; what it raises ends the training.
         keep: is given the state after each epoch, and writes it before it returns; what learns by `fit` has none.
@@ -72,7 +74,8 @@ def train(
 
     _seed(recipe.seed, 0)
     start = time.perf_counter()
-    net = resident(build(), device, dataset.input_shape)
+    knobs = snapshots.knobs_of(resume[0]) if resume is not None else knobs
+    net = resident(build(), device, dataset.input_shape, knobs.memory_format)
     images = {split: tensor.to(device) for split, tensor in dataset.images.items()}
     labels = {split: tensor.to(device) for split, tensor in dataset.labels.items()}
     prepare = preparer(dataset, device, recipe.scaling)
@@ -86,11 +89,12 @@ def train(
     if features is not None:
         # Some nets flatten what their head gives.
         trained, images, prepare = nn.Sequential(net.head, nn.Flatten()), features, lambda kept: kept  # type: ignore[arg-type]
-    optimizer = make_optimizer(net, recipe)
     batches = _batch_bounds(len(labels["train"]), recipe.batch_size)
-    scheduler = make_schedule(optimizer, recipe, len(batches))
+    knobs = knobs if features is None else USUAL  # steps on features are short in any way
+    stepper = _Stepper.of(net, trained, prepare, recipe, k, len(batches), device, knobs)
+    state = (net, stepper.optimizer, stepper.scheduler)
     earlier = () if resume is None else resume[1]
-    first = 1 if resume is None else snapshots.put_back(resume[0], net, optimizer, scheduler) + 1
+    first = 1 if resume is None else snapshots.put_back(resume[0], *state) + 1
     epochs = list(earlier)
     diverged_epoch = None
     for number in range(first, recipe.epochs + 1):
@@ -100,10 +104,7 @@ def train(
         sums = _zeros(dataset.positions, device)  # read once an epoch
         order = torch.randperm(len(labels["train"])).to(device)
         for begin, end in batches:
-            chosen = order[begin:end]
-            batch, target = prepare(augment(images["train"][chosen], recipe.augment)), labels["train"][chosen]
-            sums += _step(net, trained, batch, target, optimizer, recipe, k)
-            scheduler.step()
+            sums += stepper.step(images["train"], labels["train"], order[begin:end])
             on_step()
         train_metrics = metrics_of(sums, len(order))
         train_seconds = time.perf_counter() - epoch_start
@@ -115,7 +116,7 @@ def train(
         )
         diverged_epoch = number if None in {train_metrics.loss, validation.loss} else None
         if keep is not None and diverged_epoch is None:
-            keep(snapshots.take(number, net, optimizer, scheduler))
+            keep(snapshots.take(number, *state, knobs))
         on_epoch(epochs[-1])
         if diverged_epoch:
             break
@@ -127,7 +128,7 @@ def train(
         on_trained(net)
     return Training(
         tuple(epochs), k, test, _seconds(earlier) + time.perf_counter() - start, diverged_epoch, _weights_sha256(net),
-        cached_features=features is not None, train_seconds=sum(epoch.train_seconds for epoch in epochs),
+        cached_features=features is not None, train_seconds=sum(epoch.train_seconds for epoch in epochs), knobs=knobs,
     )  # fmt: skip
 
 
@@ -135,25 +136,60 @@ def _seconds(epochs: Iterable[Epoch]) -> float:
     return sum(epoch.train_seconds + epoch.validation_seconds for epoch in epochs)
 
 
-def _step(
-    net: nn.Module,
-    trained: nn.Module,
-    batch: Tensor,
-    target: Tensor,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    k: int,
-) -> Tensor:
-    """Take one step on a batch; return what it adds to the sums of the epoch."""
-    optimizer.zero_grad(set_to_none=True)
-    with autocast(batch.device.type, recipe.precision):
-        logits = trained(batch)
-        loss = loss_of(logits, target, recipe)
-    (loss + penalty(net, recipe.l2)).backward()
-    optimizer.step()
-    # With label smoothing, or summed over positions, the loss that is trained on is another than what is reported.
-    reported = not recipe.label_smoothing and (target.ndim == 1 or recipe.position_loss == "mean")
-    return tally(logits.detach(), target, k, loss.detach() if reported else None)
+@dataclass(frozen=True)
+class _Stepper:
+    """What takes a training's steps.
+
+    Attributes:
+        net: all of the network. trained: the part that learns. full: the same for a full batch, perhaps compiled.
+    """
+
+    net: nn.Module
+    trained: nn.Module
+    full: Callable[[Tensor], Tensor]
+    prepare: Callable[[Tensor], Tensor]
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    recipe: Recipe
+    k: int
+
+    @classmethod
+    def of(
+        cls,
+        net: nn.Module,
+        trained: nn.Module,
+        prepare: Callable[[Tensor], Tensor],
+        recipe: Recipe,
+        k: int,
+        steps_per_epoch: int,
+        device: Device,
+        knobs: Knobs,
+    ) -> _Stepper:
+        """Return what takes the steps of a recipe in the way that is asked for."""
+        from archbench.quick_layers import quicken
+
+        optimizer = make_optimizer(net, recipe)
+        scheduler = make_schedule(optimizer, recipe, steps_per_epoch)
+        if device == "cpu" and not knobs.compiled:  # compiled, and on CUDA, these layers are quick already
+            quicken(net)
+        full = compiled(trained, device) if knobs.compiled else trained
+        return cls(net, trained, full, prepare, optimizer, scheduler, recipe, k)
+
+    def step(self, images: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
+        """Take one step on the chosen images; return what it adds to the sums of the epoch."""
+        recipe = self.recipe
+        batch, target = self.prepare(augment(images[chosen], recipe.augment)), labels[chosen]
+        forward = self.full if len(chosen) == recipe.batch_size else self.trained
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(batch.device.type, recipe.precision):
+            logits = forward(batch)
+            loss = loss_of(logits, target, recipe)
+        (loss + penalty(self.net, recipe.l2)).backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        # With label smoothing, or summed over positions, the loss that is trained on is another than what is reported.
+        reported = not recipe.label_smoothing and (target.ndim == 1 or recipe.position_loss == "mean")
+        return tally(logits.detach(), target, self.k, loss.detach() if reported else None)
 
 
 def _fit(
@@ -253,42 +289,6 @@ def evaluate(
             sums += tally(net(prepare(batch)), target, k)
             on_step()
     return metrics_of(sums, len(labels))
-
-
-def resident(net: nn.Module, device: str, input_shape: tuple[int, int, int]) -> nn.Module:
-    """Return the network on the device, its filters in channels-last order where it takes that.
-
-    The order is faster and changes no result but by rounding; a net that views its maps as flat memory cannot have it.
-    """
-    import torch
-
-    net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    try:
-        with torch.no_grad():
-            net.eval()(torch.zeros(2, *input_shape, device=device))
-    except RuntimeError:
-        net = net.to(memory_format=torch.contiguous_format)
-    return net.train()
-
-
-def autocast(device: str, precision: Precision) -> AbstractContextManager[Any]:
-    """Return the context that a forward pass of this precision runs in."""
-    import torch
-
-    return torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Within: torch computes with so many intra-op threads; afterwards with as many as before."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _seed(seed: int, epoch: int) -> None:

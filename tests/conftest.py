@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ from archbench.timing.noise import Look
 settings.register_profile("archbench", deadline=None, derandomize="ARCHBENCH_FAULTS" not in os.environ)
 settings.load_profile("archbench")
 
+# A shell starts what it runs in the background with Ctrl-C ignored, and so would be all that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 zoo.list_models()  # all are registered before a test looks at the registry
 torch.set_num_threads(1)  # several test processes share the cores
 

@@ -16,7 +16,7 @@ from torch import nn
 from archbench import snapshots
 from archbench.budget import build_model, size_model
 from archbench.optimizers import make_optimizer, make_schedule
-from archbench.schema import Budget, Recipe
+from archbench.schema import Budget, Knobs, Recipe
 from archbench.training import train
 from zoo.frozen import frozen as frozen_net
 
@@ -223,3 +223,12 @@ def test_a_state_of_another_net_is_refused():
     other = plain()
     with pytest.raises(RuntimeError, match="loading state_dict"):
         snapshots.put_back(state, other, make_optimizer(other, RECIPE), scheduler)
+
+
+def test_a_state_tells_how_steps_were_taken_and_they_go_on_so(stripes):
+    way = Knobs("contiguous")
+    states = []
+    whole = train(normed, stripes, RECIPE, knobs=way, keep=lambda state: states.append(copied(state)))
+    resumed = train(normed, stripes, RECIPE, resume=(states[0], whole.epochs[:1]))
+    assert (whole.knobs, resumed.knobs) == (way, way)
+    assert resumed.weights_sha256 == whole.weights_sha256

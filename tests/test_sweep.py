@@ -72,7 +72,7 @@ def swept(plan, room, script, manner=None, cells=None, costs=(), workers=1):
     told = []
     waiting = list(plan.cells if cells is None else cells)
     since = room[0].last_attempt()
-    sweep = Sweep(plan, *room, manner or Manner(), told.append, dict(costs), {}, waiting, since)
+    sweep = Sweep(plan, *room, manner or Manner(), told.append, dict(costs), {}, {}, waiting, since)
     sweep.run(script, workers)
     return told
 
@@ -457,7 +457,7 @@ def test_a_stop_is_told_and_keeps_what_is_finished(plan, room):
 
     told = []
     with pytest.raises(KeyboardInterrupt) as caught:
-        Sweep(plan, *room, Manner(), told.append, {}, {}, list(plan.cells)).run(Script(DONE, script), 1)
+        Sweep(plan, *room, Manner(), told.append, {}, {}, {}, list(plan.cells)).run(Script(DONE, script), 1)
     assert caught.value.args == (signal.SIGTERM,)
     assert states(room[0]) == ["done", "interrupted"]
     assert told[-1].detail == "stopping after the step; once more stops at once"

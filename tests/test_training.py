@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shutil
 
 import pytest
 import torch
@@ -10,10 +11,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from archbench import training
+from archbench.forward import torch_threads
 from archbench.metrics import top_k
 from archbench.optimizers import make_optimizer, make_schedule
-from archbench.schema import Recipe
-from archbench.training import evaluate, torch_threads, train
+from archbench.schema import USUAL, Knobs, Recipe
+from archbench.training import evaluate, train
 
 RECIPE = Recipe(epochs=3, batch_size=16)
 
@@ -228,12 +230,6 @@ def test_a_net_that_views_its_maps_as_flat_memory_trains_as_well(stripes):
     assert train(Viewing, stripes, RECIPE).test.top1 is not None
 
 
-def test_filters_are_channels_last_where_the_net_takes_it():
-    conv = training.resident(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), "cpu", (3, 8, 8))[0]
-    assert conv.weight.is_contiguous(memory_format=torch.channels_last)
-    assert conv.training
-
-
 def test_a_step_that_breaks_the_weights_is_a_divergence_even_where_its_own_loss_was_finite(stripes):
     result = train(net, stripes, Recipe(epochs=1, batch_size=48, lr=1e38, optimizer="sgd"))
     assert result.epochs[0].train.loss is not None
@@ -355,3 +351,19 @@ def test_a_seed_fixes_a_fit(stripes):
         ).weights_sha256
 
     assert weights() == weights()
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler, as torch.compile does on a CPU")
+def test_compiled_steps_learn_the_same_but_for_rounding(stripes, monkeypatch):
+    taken = []
+    compiled = training.compiled
+
+    def watched(*of):
+        forward = compiled(*of)
+        return lambda batch: taken.append(len(batch)) or forward(batch)
+
+    monkeypatch.setattr(training, "compiled", watched)
+    recipe = dataclasses.replace(RECIPE, epochs=2, batch_size=20)  # and a smaller batch at the end of an epoch
+    usual, quick = (train(net, stripes, recipe, knobs=knobs) for knobs in (USUAL, Knobs(compiled=True)))
+    assert set(taken) == {20}
+    assert [epoch.train.loss for epoch in quick.epochs] == pytest.approx([e.train.loss for e in usual.epochs], rel=1e-4)

@@ -207,6 +207,13 @@ Timeout = Annotated[
         help="A run that makes no step for this long is ended and fails; 0 waits for ever.",
     ),
 ]  # fmt: skip
+Tune = Annotated[
+    str,
+    typer.Option(
+        "--tune", metavar="auto|off", rich_help_panel=MEASURING,
+        help="Long trainings take their steps in the quickest way, found by a short trial; off: all the usual way.",
+    ),
+]  # fmt: skip
 Epochs = Annotated[int, typer.Option("--epochs", help="Passes over the training data.", rich_help_panel=TRAINING)]
 Seeds = Annotated[str, typer.Option("--seeds", help="How many (3), or which ones (0,7,42).", rich_help_panel=TRAINING)]
 Seed = Annotated[int, typer.Option("--seed", help="The seed.", min=0, rich_help_panel=TRAINING)]

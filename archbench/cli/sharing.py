@@ -77,14 +77,16 @@ def _protocol(processes: int, max_seconds: float, retime: bool) -> Protocol:
     return Protocol(processes=processes, max_seconds=max_seconds, again=retime)
 
 
-def running(workers: o.Workers = None, retry: o.Retry = "failed,oom", timeout: o.Timeout = 1800) -> None:
+def running(
+    workers: o.Workers = None, retry: o.Retry = "failed,oom", timeout: o.Timeout = 1800, tune: o.Tune = "auto"
+) -> None:
     """How runs are run; the command gets one `manner`."""
 
 
-def _manner(workers: int | None, retry: str, timeout: float) -> Manner:
-    from archbench.manner import Manner, parse_retry
+def _manner(workers: int | None, retry: str, timeout: float, tune: str) -> Manner:
+    from archbench.manner import Manner, parse_retry, parse_tune
 
-    return Manner(workers, parse_retry(retry), timeout)
+    return Manner(workers, parse_retry(retry), timeout, parse_tune(tune))
 
 
 def steps(preprocess: o.Preprocess = "") -> None:

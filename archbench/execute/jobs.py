@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from archbench.schema import Cell, Cost, Epoch, Memory, Outcome, View  # noqa: TC001 - msgspec reads annotations
+from archbench.schema import USUAL, Cell, Cost, Epoch, Knobs, Memory, Outcome, View
 from archbench.units import seconds
 
 if TYPE_CHECKING:
@@ -46,13 +46,15 @@ class Job:
         attempt: the attempt at a training; 0 otherwise.
         kept: the epochs that an earlier attempt kept a checkpoint of, the last ones, and the hashes of these.
         cores: what the process is held to; empty where it is not.
+        knobs: how the steps of a training are taken.
     """
 
-    kind: Literal["cost", "memory", "train"]
+    kind: Literal["cost", "memory", "knobs", "train"]
     cell: Cell
     attempt: int = 0
     kept: tuple[tuple[int, str], ...] = ()
     cores: tuple[int, ...] = ()
+    knobs: Knobs = USUAL
 
     def log(self, folder: str | Path) -> Path:
         """Return the file in the folder of logs that its process prints into."""
@@ -67,7 +69,7 @@ class Message:
         epoch: of a training, that ended. checkpoint: the hash of the state after it.
         resumed: how many epochs of an earlier attempt it goes on behind.
         note: what is worth a line.
-        cost, memory, outcome: what came of it. error: why nothing did.
+        cost, memory, knobs, outcome: what came of it. error: why nothing did.
         unwritable: what place cannot be written, and what to do about it: then no other job can go on either.
     """
 
@@ -77,6 +79,7 @@ class Message:
     note: str | None = None
     cost: Cost | None = None
     memory: Memory | None = None
+    knobs: Knobs | None = None
     outcome: Outcome | None = None
     error: str | None = None
     unwritable: tuple[str, str] | None = None

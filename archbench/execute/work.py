@@ -17,9 +17,11 @@ from archbench.errors import InputError, ModelError, OutputError, reason
 from archbench.execute.checkpoints import folder_of, read_checkpoint, write_checkpoint
 from archbench.execute.jobs import Ended, Message, remove_if_empty
 from archbench.files import write_bytes
+from archbench.forward import torch_threads
+from archbench.knobs import find_knobs
 from archbench.schema import Outcome
 from archbench.timing.memory import measure_memory
-from archbench.training import torch_threads, train
+from archbench.training import train
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +70,8 @@ def perform(job: Job, dataset: Dataset, setup: Setup, hooks: Hooks, log: TextIO)
     try:
         if job.kind == "cost":
             hooks.send(Message(cost=measure_cost(cell.sized)))
+        elif job.kind == "knobs":
+            hooks.send(Message(knobs=find_knobs(cell, dataset)))
         else:
             memory = measure_memory(cell.sized, dataset, cell.recipe, cell.device, cell.threads)
             hooks.send(Message(memory=memory))
@@ -100,7 +104,7 @@ def train_job(job: Job, dataset: Dataset, setup: Setup, hooks: Hooks, log: TextI
         with torch_threads(cell.threads):
             training = train(
                 lambda: build_model(sized), dataset, cell.recipe, cell.device, on_epoch,
-                tested=cell.tested, on_step=hooks.on_step, keep=keep, resume=resume,
+                tested=cell.tested, knobs=job.knobs, on_step=hooks.on_step, keep=keep, resume=resume,
                 on_trained=lambda net: write_weights(net, weights_file(weights, cell)) if weights else None,
             )  # fmt: skip
     except OutputError:

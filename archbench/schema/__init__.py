@@ -7,11 +7,14 @@ from archbench.schema.results import (
     RESULT_VERSION,
     SETTLED,
     SPLITS_OF_AN_EPOCH,
+    USUAL,
     Attempt,
     Cell,
     Environment,
     Epoch,
     Kind,
+    Knobs,
+    MemoryFormat,
     Metrics,
     Outcome,
     Progress,
@@ -24,8 +27,8 @@ from archbench.schema.results import (
 from archbench.schema.timings import Allocator, Conditions, Engine, Memory, Mode, Peaks, Timing
 
 __all__ = [
-    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "Allocator", "Attempt", "Budget", "Case", "Cell",
-    "Conditions", "Cost", "Count", "Device", "Engine", "Environment", "Epoch", "Kind", "Memory", "Metrics", "Mode",
-    "Outcome", "Peaks", "Precision", "Progress", "Recipe", "Record", "SizedModel", "Split", "State", "Status",
-    "Study", "Timing", "Training", "View", "changed", "digest", "fields",
+    "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "USUAL", "Allocator", "Attempt", "Budget", "Case", "Cell",
+    "Conditions", "Cost", "Count", "Device", "Engine", "Environment", "Epoch", "Kind", "Knobs", "Memory",
+    "MemoryFormat", "Metrics", "Mode", "Outcome", "Peaks", "Precision", "Progress", "Recipe", "Record", "SizedModel",
+    "Split", "State", "Status", "Study", "Timing", "Training", "View", "changed", "digest", "fields",
 ]  # fmt: skip

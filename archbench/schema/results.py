@@ -11,7 +11,7 @@ from archbench.schema.keys import changed, digest
 from archbench.schema.models import Budget, Cost, SizedModel  # noqa: TC001 - msgspec reads annotations
 from archbench.schema.timings import Memory, Timing  # noqa: TC001 - likewise
 
-RESULT_VERSION = 1
+RESULT_VERSION = 2
 """Raised whenever a change to archbench makes the same cell train to another result: part of every key."""
 
 Status = Literal["done", "failed", "diverged", "oom", "interrupted"]
@@ -51,6 +51,25 @@ class Epoch:
     validation_seconds: float
 
 
+MemoryFormat = Literal["channels_last", "contiguous"]
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """The way in which the steps of a training are taken: it decides how long they take, and their rounding.
+
+    Attributes:
+        memory_format: the order of filters and maps in memory.
+        compiled: whether full batches go through a compiled network, or op by op.
+    """
+
+    memory_format: MemoryFormat = "channels_last"
+    compiled: bool = False
+
+
+USUAL = Knobs()
+
+
 @dataclass(frozen=True)
 class Training:
     """What came of one training run.
@@ -63,6 +82,7 @@ class Training:
         weights_sha256: hash of the final state, to tell whether two runs are the same to the bit.
         cached_features: whether a frozen backbone saw each image once, its features being kept for the epochs.
         train_seconds: of all epochs, their evaluation apart.
+        knobs: the way in which its steps were taken; None where that was not noted.
     """
 
     epochs: tuple[Epoch, ...]
@@ -73,6 +93,7 @@ class Training:
     weights_sha256: str | None = None
     cached_features: bool = False
     train_seconds: float = 0.0
+    knobs: Knobs | None = None
 
 
 @dataclass(frozen=True)

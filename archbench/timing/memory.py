@@ -14,11 +14,11 @@ import numpy as np
 
 from archbench.budget import build_model
 from archbench.errors import ArchbenchError, reason
+from archbench.forward import autocast, resident, torch_threads
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer
 from archbench.schema import Memory
 from archbench.timing.steps import Request, batch_of, labels_for, make_steps, modes_of
-from archbench.training import autocast, resident, torch_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,10 +16,10 @@ from archbench.data.cache import cache_folder
 from archbench.environment import device_name
 from archbench.errors import OutputError
 from archbench.files import write_bytes
+from archbench.forward import torch_threads
 from archbench.schema import Peaks, digest
 from archbench.timing.clock import clock_for
 from archbench.timing.locks import timing_on
-from archbench.training import torch_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

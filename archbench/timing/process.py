@@ -80,8 +80,8 @@ class Side:
         """Build every candidate and warm it up; `cores` is what the process is held to."""
         import torch
 
+        from archbench.forward import torch_threads
         from archbench.timing.steps import make_steps
-        from archbench.training import torch_threads
 
         with torch_threads(self._request.threads):
             made = make_steps(self._request)
@@ -101,7 +101,7 @@ class Side:
 
     def turn(self, turn_us: float) -> Turn:
         """Time rounds for so long."""
-        from archbench.training import torch_threads
+        from archbench.forward import torch_threads
 
         assert self._bench is not None  # noqa: S101 - made ready before
         cpu = time.process_time()

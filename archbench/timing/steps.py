@@ -11,10 +11,10 @@ from archbench.budget import build_model
 from archbench.building import find_spec
 from archbench.data.transforms import augment, preparer
 from archbench.errors import ArchbenchError, reason
+from archbench.forward import autocast, compiled, resident
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer, penalty
 from archbench.schema import Engine, Mode  # noqa: TC001 - a named tuple's own types
-from archbench.training import autocast, resident
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from archbench.data import Dataset
-    from archbench.schema import Device, Recipe, SizedModel
+    from archbench.schema import Device, MemoryFormat, Recipe, SizedModel
 
     Step = Callable[[], None]
+    Forward = Callable[[Tensor], Tensor]
     Shape = tuple[int, int, int]
 
 MODES: tuple[Mode, ...] = ("train", "infer")
-MOST_COMPILED = 10_000  # variants of one forward
 MOST_SENT_BYTES = 2**26  # of images, to each process that times
 LEAST_SENT = 256  # images
 GRAPH_WARMUP = 3  # steps on a side stream before a capture, as CUDA graphs need
@@ -67,6 +67,7 @@ class Request:
     engines: tuple[Engine, ...] = ("eager",)
     pipeline: bool = False
     plugins: tuple[str, ...] = ()
+    memory_format: MemoryFormat = "channels_last"
 
 
 @dataclass
@@ -128,21 +129,16 @@ def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, reque
     import torch
 
     torch.manual_seed(0)
-    net = resident(build_model(sized), request.device, sized.input_shape).train(subject.mode == "train")
+    net = resident(build_model(sized), request.device, sized.input_shape, request.memory_format)
+    net.train(subject.mode == "train")
     if getattr(net, "learns_by_fit", False) and not getattr(net, "timed_unfitted", False):
         dataset = request.datasets[sized.input_shape]
         images = preparer(dataset, scaling=request.recipe.scaling)(dataset.images["train"])
         net.cpu().fit(images, dataset.labels["train"])  # type: ignore[operator]
         net = net.to(request.device)
-    step = _infer(net, batch, request) if subject.mode == "infer" else _train(net, batch, request, subject)
     start = time.perf_counter()
-    if subject.engine == "compiled":
-        from torch._dynamo import config
-
-        # All nets of one class share their forward's cache: without room each would silently run op by op.
-        config.recompile_limit = config.accumulated_recompile_limit = MOST_COMPILED
-        config.fail_on_recompile_limit_hit = True
-        net.compile(dynamic=False)
+    forward = compiled(net, request.device) if subject.engine == "compiled" else net
+    step = _infer(forward, batch, request) if subject.mode == "infer" else _train(net, forward, batch, request, subject)
     if subject.engine == "graph":
         step = _captured(step)
     step()
@@ -153,17 +149,17 @@ def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, reque
     steps.subjects[subject] = step
 
 
-def _infer(net: nn.Module, batch: Tensor, request: Request) -> Step:
+def _infer(forward: Forward, batch: Tensor, request: Request) -> Step:
     import torch
 
     def infer() -> None:
         with torch.inference_mode(), autocast(request.device, request.recipe.precision):
-            net(batch)
+            forward(batch)
 
     return infer
 
 
-def _train(net: nn.Module, batch: Tensor, request: Request, subject: Subject) -> Step:
+def _train(net: nn.Module, forward: Forward, batch: Tensor, request: Request, subject: Subject) -> Step:
     import torch
 
     recipe = request.recipe
@@ -178,7 +174,7 @@ def _train(net: nn.Module, batch: Tensor, request: Request, subject: Subject) ->
     def train() -> None:
         optimizer.zero_grad(set_to_none=True)
         with autocast(request.device, recipe.precision):
-            loss = loss_of(net(batch), labels, recipe)
+            loss = loss_of(forward(batch), labels, recipe)
         (loss + penalty(net, recipe.l2)).backward()
         optimizer.step()
 

@@ -1,0 +1,175 @@
+"""SizedModel + machine -> Knobs: the quickest way to take a model's steps, found by a short trial and kept.
+
+All ways compute the same but for rounding, in the same precision. A trial costs seconds, so short trainings go the
+usual way, and what was found is kept in the user's cache: the same machine takes the same way again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import statistics
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from archbench.data.cache import cache_folder
+from archbench.environment import worker_allocator
+from archbench.errors import ArchbenchError, OutputError
+from archbench.files import write_bytes
+from archbench.forward import torch_threads
+from archbench.schema import USUAL, Knobs, digest
+from archbench.timing.clock import clock_for
+from archbench.timing.sessions import stepping
+from archbench.timing.steps import Request, make_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from archbench.data import Dataset
+    from archbench.schema import Cell, Cost
+    from archbench.timing.clock import Clock
+    from archbench.timing.steps import Step
+
+WAYS = (USUAL, Knobs("contiguous"))
+WORTH_S = 20.0  # of one training: what a trial of some seconds is worth it for
+FLOPS = 2e10  # a second, that a training is expected to reach before anything was measured
+TRIED_S = 0.25  # of a block of steps
+BLOCKS = 5  # of each way, in turns
+GAIN = 1.05  # another way than the usual one has to be so much quicker: a trial has its noise
+COMPILED_GAIN = 1.5  # that compiling may be hoped to bring
+COMPILE_S = 30.0  # that it takes, before it was tried
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was found of one model on one machine.
+
+    Attributes:
+        usual_s, contiguous_s: a step, op by op, with either order of memory.
+        compiled_s: a step of the quicker order compiled; None where it was not tried, or cannot be.
+        compile_s: until the first compiled step was done. tried: whether compiling was.
+    """
+
+    usual_s: float
+    contiguous_s: float
+    compiled_s: float | None = None
+    compile_s: float = 0.0
+    tried: bool = False
+
+    @property
+    def eager(self) -> Knobs:
+        """The quicker way op by op."""
+        return WAYS[1] if self.contiguous_s * GAIN < self.usual_s else USUAL
+
+    def best(self, steps: int) -> Knobs:
+        """Return the way by which so many steps, with what has to be compiled before them, are done first."""
+        eager_s = self.contiguous_s if self.eager == WAYS[1] else self.usual_s
+        if self.compiled_s is not None and self.compile_s + steps * self.compiled_s * GAIN < steps * eager_s:
+            return replace(self.eager, compiled=True)
+        return self.eager
+
+
+def steps_of(cell: Cell) -> int:
+    """Return the training steps of a run."""
+    return -(-cell.images[0] // cell.recipe.batch_size) * cell.recipe.epochs
+
+
+def worth(cell: Cell, cost: Cost | None) -> bool:
+    """Whether a run may be expected to be so long that a trial pays, from its counts alone."""
+    macs = cost.train_macs or 0 if cost else 0
+    return 2 * macs * cell.images[0] * cell.recipe.epochs > WORTH_S * FLOPS * cell.threads
+
+
+def find_knobs(cell: Cell, dataset: Dataset, clock: Clock | None = None) -> Knobs:
+    """Return the quickest way for a cell, from the cache or by a trial in this process; nobody else should be at work.
+
+    Raises:
+        ModelError: the model cannot be stepped at all.
+    """
+    file = _file(cell)
+    trial = _read(file)
+    steps = steps_of(cell)
+    hoped_s = (1 - 1 / COMPILED_GAIN) * steps * min(trial.usual_s, trial.contiguous_s) if trial else 0.0
+    if trial is None or (not trial.tried and hoped_s > COMPILE_S):
+        trial = _try(cell, dataset, clock or clock_for(cell.device))
+        with contextlib.suppress(OutputError):  # a cache that cannot be written is done without
+            write_bytes(file, msgspec.json.encode(trial))
+    return trial.best(steps)
+
+
+def _file(cell: Cell) -> Path:
+    sized = cell.sized
+    assert sized is not None  # noqa: S101 - what could not be built has no steps
+    told = (
+        platform.node(), cell.device_name, cell.torch, cell.threads, worker_allocator(), sized.key,
+        stepping(cell.recipe),
+    )  # fmt: skip
+    return cache_folder() / "knobs" / f"{digest(told)[:32]}.json"
+
+
+def _read(file: Path) -> Trial | None:
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Trial)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def _try(cell: Cell, dataset: Dataset, clock: Clock) -> Trial:
+    with torch_threads(cell.threads):
+        eager = {knobs: _step(cell, dataset, knobs)[0] for knobs in WAYS}
+        usual_s, contiguous_s = _seconds(eager, clock).values()
+        trial = Trial(usual_s, contiguous_s)
+        if (1 - 1 / COMPILED_GAIN) * steps_of(cell) * min(usual_s, contiguous_s) <= COMPILE_S:
+            return trial
+        trial = replace(trial, tried=True)
+        with contextlib.suppress(ArchbenchError):  # not every model can be compiled
+            compiled, compile_s = _step(cell, dataset, replace(trial.eager, compiled=True))
+            both = _seconds({trial.eager: eager[trial.eager], replace(trial.eager, compiled=True): compiled}, clock)
+            eager_s, compiled_s = both.values()
+            # Compared with its neighbour in time, and told on the scale of the others.
+            scale = min(usual_s, contiguous_s) / eager_s
+            return replace(trial, compiled_s=compiled_s * scale, compile_s=compile_s)
+        return trial
+
+
+def _step(cell: Cell, dataset: Dataset, knobs: Knobs) -> tuple[Step, float]:
+    """Return a training step as these knobs have it, taken once, and how long that took to make, in seconds.
+
+    Raises:
+        ArchbenchError: it cannot be taken so.
+    """
+    assert cell.sized is not None  # noqa: S101 - as above
+    request = Request(
+        (cell.sized,), None, {cell.sized.input_shape: dataset}, cell.recipe, cell.device, cell.threads,
+        modes=("train",), engines=("compiled" if knobs.compiled else "eager",), memory_format=knobs.memory_format,
+    )  # fmt: skip
+    begun = time.perf_counter()
+    made = make_steps(request)
+    if made.problems:
+        raise ArchbenchError(made.problems[0])
+    return next(iter(made.subjects.values())), time.perf_counter() - begun
+
+
+def _seconds(ways: Mapping[Knobs, Step], clock: Clock) -> dict[Knobs, float]:
+    """Return the seconds of a step of each way: the median of blocks that they take in turns."""
+
+    def block(step: Step, steps: int) -> float:
+        def work() -> None:
+            for _ in range(steps):
+                step()
+
+        return clock.elapsed(work).us / 1e6 / steps
+
+    steps = {
+        knobs: max(clock.least_steps, round(TRIED_S / max(1e-9, block(step, clock.least_steps))))
+        for knobs, step in ways.items()
+    }
+    blocks: dict[Knobs, list[float]] = {knobs: [] for knobs in ways}
+    for _ in range(BLOCKS):
+        for knobs, step in ways.items():
+            blocks[knobs].append(block(step, steps[knobs]))
+    return {knobs: statistics.median(found) for knobs, found in blocks.items()}

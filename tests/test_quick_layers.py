@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+from torch import nn
+
+from archbench.quick_layers import mask, quicken
+
+
+def passed_back(pool, maps, gradient):
+    """Return what a pooling gives, and what it passes back."""
+    maps = maps.clone(memory_format=torch.preserve_format).requires_grad_()
+    pooled = pool(maps)
+    pooled.backward(gradient)
+    return pooled.detach(), maps.grad
+
+
+@given(
+    side=st.integers(1, 3), further=st.integers(0, 2), padding=st.integers(0, 1), ceil=st.booleans(),
+    shape=st.tuples(st.integers(1, 3), st.integers(2, 4), st.integers(3, 9), st.integers(3, 9)),
+    levels=st.integers(1, 50), kind=st.sampled_from([torch.float32, torch.bfloat16]),
+)  # fmt: skip
+def test_a_max_pooling_passes_back_the_same_bits(side, further, padding, ceil, shape, levels, kind):
+    torch.manual_seed(levels)
+    pools = [nn.MaxPool2d(side, side + further, min(padding, side // 2), ceil_mode=ceil) for _ in range(2)]
+    quicken(pools[0])
+    # Few levels, so that the largest is often there twice.
+    maps = torch.randint(levels, shape).to(kind).contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn_like(pools[1](maps).float()).to(kind)
+    (quick, back), (usual, expected) = (passed_back(pool, maps, gradient) for pool in pools)
+    assert torch.equal(quick, usual)
+    assert torch.equal(back, expected)
+    assert back.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(
+    "pool", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, return_indices=True), nn.MaxPool2d(2, dilation=2)]
+)
+def test_a_pooling_of_another_kind_is_left_as_it_is(pool):
+    quicken(pool)
+    assert "forward" not in vars(pool)
+
+
+@pytest.mark.parametrize(
+    "maps", [torch.rand(2, 3, 6, 6), torch.rand(2, 3, 6, 6).contiguous(memory_format=torch.channels_last)]
+)
+def test_a_pooling_of_either_order_of_memory_pools(maps):
+    pool = nn.MaxPool2d(2)
+    expected = pool(maps)
+    quicken(pool)
+    assert torch.equal(pool(maps), expected)
+    assert torch.equal(pool(maps.requires_grad_()), expected)
+    assert torch.equal(pool.eval()(maps), expected)
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5, 0.1, 0.3, 1 / 256, 0.999])
+def test_a_mask_drops_at_its_rate_and_makes_up_for_it(rate):
+    torch.manual_seed(0)
+    drawn = mask(torch.empty(100, 1003), rate)
+    dropped = int((drawn == 0).sum())
+    assert stats.binomtest(dropped, drawn.numel(), rate).pvalue > 1e-3
+    (kept,) = set(drawn[drawn != 0].tolist())
+    assert kept == pytest.approx(1 / (1 - rate), rel=1.1 / 2**16 / (1 - rate))
+    # Neither neighbours nor what stands eight apart, which comes of one number, know of each other.
+    zero = (drawn.flatten() == 0).double()
+    for apart in (1, 4, 8):
+        known = torch.corrcoef(torch.stack([zero[:-apart], zero[apart:]]))[0, 1]
+        assert abs(float(known)) < 4 / len(zero) ** 0.5
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
+def test_a_dropout_in_training_alone(kind, order):
+    dropout = nn.Dropout(0.5)
+    quicken(dropout)
+    maps = torch.ones(4, 8, 5, 5, dtype=kind).contiguous(memory_format=order).requires_grad_()
+    torch.manual_seed(3)
+    first = dropout(maps)
+    torch.manual_seed(3)
+    assert torch.equal(dropout(maps), first)
+    assert set(first.unique().tolist()) == {0.0, 2.0}
+    assert first.dtype == kind
+    assert first.is_contiguous(memory_format=order)
+    first.sum().backward()
+    assert torch.equal(maps.grad, first.detach())
+    assert torch.equal(dropout.eval()(maps), maps)
+
+
+def test_a_dropout_of_no_rate_or_of_ones_own_is_left_as_it_is():
+    class Own(nn.Dropout):
+        pass
+
+    net = nn.Sequential(nn.Dropout(0.0), nn.Dropout(1.0), Own(0.5), nn.Dropout(0.5, inplace=True))
+    quicken(net)
+    assert not any("forward" in vars(module) for module in net)
