@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ALLOCATOR_VARIABLE = "ARCHBENCH_ALLOCATOR"
 KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}  # glibc's: no mmap, nothing trimmed
+AMPERE = (8, 0)  # the first CUDA devices that multiply in bfloat16
+MULTIPLYING = ("amx_bf16", "avx512_bf16")  # what processors call it
 
 
 @lru_cache(maxsize=1)
@@ -100,6 +102,21 @@ def resolve_devices(text: str) -> tuple[Device, ...]:
         msg = "there is no CUDA device that torch can use"
         raise InputError(msg, "Use --device cpu, or install a torch that matches the driver.")
     return tuple(device for device in available if device in wanted)
+
+
+def resolve_precision(text: str, device: Device) -> str:
+    """Return what `auto` stands for on a device: `bf16` where it multiplies in that by itself; others as they are.
+
+    That no accuracy is lost by it is what the study `bf16-equivalence` is for.
+    """
+    import torch
+
+    if text != "auto":
+        return text
+    if device == "cuda":
+        return "bf16" if torch.cuda.get_device_capability() >= AMPERE else "fp32"
+    able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+    return "bf16" if any(able.get(kind) for kind in MULTIPLYING) else "fp32"
 
 
 def _cpu() -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from archbench.data import canonical_dataset
-from archbench.environment import resolve_devices, usable_cores
+from archbench.environment import resolve_devices, resolve_precision, usable_cores
 from archbench.errors import InputError
 from archbench.files import file_name
 from archbench.markup import encodable, visible
@@ -79,6 +79,8 @@ def make_study(
     if len(alternatives) > 1:
         settings, factors = settings | {"preprocess": ""}, {"preprocess": alternatives, **(factors or {})}
     devices = resolve_devices(device)
+    if "precision" in settings:
+        settings = settings | {"precision": resolve_precision(str(settings["precision"]), devices[-1])}
     variant = {
         "scale": scale,
         "weights": None if weights is None else str(weights),

@@ -71,7 +71,9 @@ def test_compiling_is_tried_where_a_run_is_long_enough_to_pay_it_back(tried):
     find, ways = tried
     assert find(10**5, channels_last=100.0, contiguous=110.0, compiled=10.0) == USUAL  # 10 s of steps
     assert COMPILED not in ways
-    assert find(10**6, channels_last=100.0, contiguous=110.0, compiled=10.0) == COMPILED  # 100 s
+    assert find(10**6, channels_last=100.0, contiguous=110.0, compiled=10.0) == USUAL  # 100 s
+    assert COMPILED not in ways
+    assert find(10**7, channels_last=100.0, contiguous=110.0, compiled=10.0) == COMPILED  # 1,000 s
     ways.clear()
     assert find(10**5, channels_last=100.0, contiguous=110.0, compiled=10.0) == USUAL
     assert ways == []

@@ -239,3 +239,18 @@ def test_no_overhead_against_what_was_not_compared(filled):
     with pytest.raises(InputError, match="'nope' is not among"):
         filled.overhead("nope")
     assert archbench.load(str(filled.folder)).complete
+
+
+@pytest.mark.parametrize(
+    ("text", "device", "able", "expected"),
+    [
+        ("fp32", "cpu", {"amx_bf16": True}, "fp32"), ("auto", "cpu", {"amx_bf16": True}, "bf16"),
+        ("auto", "cpu", {"avx512_bf16": True}, "bf16"), ("auto", "cpu", {"avx512_f": True}, "fp32"),
+        ("auto", "cpu", {}, "fp32"), ("auto", "cuda", (8, 0), "bf16"), ("auto", "cuda", (7, 5), "fp32"),
+    ],
+)  # fmt: skip
+def test_auto_is_the_precision_that_the_device_multiplies_in(monkeypatch, text, device, able, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: device == "cuda")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: able)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert make_study(["cnn"], "3k", device=device, precision=text).recipe.precision == expected

@@ -268,6 +268,12 @@ Augment = Annotated[
     ),
 ]
 Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16.", rich_help_panel=TRAINING)]
+PrecisionOrAuto = Annotated[
+    str,
+    typer.Option(
+        "--precision", help="fp32, bf16, or auto: bf16 where the device multiplies in it.", rich_help_panel=TRAINING
+    ),
+]  # fmt: skip
 Baseline = Annotated[
     str | None,
     typer.Option("--baseline", help="Model that overheads are relative to.", show_default="the first"),

@@ -140,7 +140,7 @@ def recipe(
     l2: o.L2 = 0.0,
     label_smoothing: o.LabelSmoothing = 0.0,
     augment: o.Augment = "",
-    precision: o.Precision = "fp32",
+    precision: o.PrecisionOrAuto = "fp32",
     scaling: o.Scaling = "standard",
     position_loss: o.PositionLoss = "mean",
 ) -> None:
