@@ -102,7 +102,7 @@ def train(
         _seed(recipe.seed, number)
         net.train()
         sums = _zeros(dataset.positions, device)  # read once an epoch
-        order = torch.randperm(len(labels["train"])).to(device)
+        order = torch.randperm(len(labels["train"])).to(device)  # once an epoch
         for begin, end in batches:
             sums += stepper.step(images["train"], labels["train"], order[begin:end])
             on_step()

@@ -10,6 +10,7 @@ from archbench.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import torch
     from torch import Tensor
 
     from archbench.data import Dataset
@@ -120,7 +121,7 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
     samples, _, height, width = images.shape
     device = images.device
     if "flip" in amounts:
-        flipped = (torch.rand(samples) < 0.5).to(device)  # half
+        flipped = sent(torch.rand(samples) < 0.5, device)  # half
         images = torch.where(flipped[:, None, None, None], images.flip(3), images)
     if "shift" in amounts:
         images = _moved(images, max(1, height // SHIFT_FRACTION), max(1, width // SHIFT_FRACTION))
@@ -131,11 +132,16 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
         factors = _around(1, amounts.get("zoom"), samples)
         images = turned(images, degrees, factors)
     if "brightness" in amounts:
-        factors = _around(1, amounts["brightness"], samples).to(device)
+        factors = sent(_around(1, amounts["brightness"], samples), device)
         images = _levels(images.float() * factors[:, None, None, None])
     if "cutout" in amounts:
         images = _cut(images, int(amounts["cutout"] or max(1, min(height, width) // CUTOUT_FRACTION)))
     return images
+
+
+def sent(drawn: Tensor, device: torch.device) -> Tensor:
+    """Return what was drawn on the host, on the device; the host does not wait for what the device is at."""
+    return drawn.to(device, non_blocking=True)  # the host's memory is read before this returns
 
 
 def _around(middle: float, reach: float | None, samples: int) -> Tensor:
@@ -158,9 +164,13 @@ def _moved(images: Tensor, reach_y: int, reach_x: int) -> Tensor:
 
     samples, _, height, width = images.shape
     device = images.device
-    rows = torch.randint(2 * reach_y + 1, (samples, 1)).to(device) + torch.arange(height, device=device)
-    columns = torch.randint(2 * reach_x + 1, (samples, 1)).to(device) + torch.arange(width, device=device)
+    tops, lefts = torch.randint(2 * reach_y + 1, (samples, 1)), torch.randint(2 * reach_x + 1, (samples, 1))
     padded = pad(images, (reach_x, reach_x, reach_y, reach_y))
+    if device.type == "cpu":  # a copy of each image's window takes a fraction of gathering its pixels one by one
+        places = zip(padded, tops.flatten().tolist(), lefts.flatten().tolist(), strict=True)
+        return torch.stack([image[:, top : top + height, left : left + width] for image, top, left in places])
+    rows, columns = sent(tops, device) + torch.arange(height, device=device), sent(lefts, device)
+    columns = columns + torch.arange(width, device=device)
     index = torch.arange(samples, device=device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
@@ -181,7 +191,7 @@ def turned(images: Tensor, degrees: Tensor, factors: Tensor) -> Tensor:
     cos, sin, none = radians.cos() / factors, radians.sin() / factors, torch.zeros_like(radians)
     # From places of the result to places of the image, in units of half a side each.
     inverse = torch.stack([cos, -sin * height / width, none, sin * width / height, cos, none], 1).view(-1, 2, 3)
-    grid = affine_grid(inverse.float().to(images.device), list(images.shape), align_corners=False)
+    grid = affine_grid(sent(inverse.float(), images.device), list(images.shape), align_corners=False)
     return _levels(grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False))
 
 
@@ -194,7 +204,7 @@ def _cut(images: Tensor, side: int) -> Tensor:
     def covered(length: int) -> Tensor:
         first = torch.randint(length, (samples, 1)) - side // 2
         places = torch.arange(length)
-        return ((first <= places) & (places < first + side)).to(images.device)
+        return sent((first <= places) & (places < first + side), images.device)
 
     rows, columns = covered(height), covered(width)
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)
