@@ -2,7 +2,8 @@
 # make test      the tests          make lint      style, types, layers
 # make test-faults  what may go wrong, again and again: fifty moments each instead of two
 # make plots     every figure under results/ again, from what is stored
-# make bench     the benchmarks: ratios measured side by side, printed and never asserted
+# make bench     the benchmarks: ratios measured side by side, printed, kept and never asserted; hours. The last compares
+#                on MNIST, from the folder that ARCHBENCH_DATA names
 # Each sets up .venv first where it is missing.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -29,6 +30,10 @@ bench: $(READY)
 	$(BIN)/python tests/bench/ratios.py
 	$(BIN)/python tests/bench/store.py
 	$(BIN)/python tests/bench/isolation.py
+	$(BIN)/python tests/bench/scale.py
+	$(BIN)/python tests/bench/training.py
+	$(BIN)/python tests/bench/comparison.py
+	$(BIN)/python tests/bench/page.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -42,4 +47,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis

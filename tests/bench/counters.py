@@ -6,6 +6,8 @@ figure once every named difference to our MACs is taken from it. Nothing is asse
 
 from __future__ import annotations
 
+from figures import Row, keep
+
 import archbench
 from archbench.cost import measure_cost
 from archbench.cost.reconcile import reconcile
@@ -19,16 +21,19 @@ REPEATS = 3
 
 def main() -> None:
     """Print a row a net and counter: the least seconds of three counts, its figure, and the residual against ours."""
-    print(f"{'net':22} {'counter':14} {'s':>7} {'its figure':>14} {'unit':>6} {'residual':>9} {'coverage':>9}")
+    rows: list[Row] = []
     for name, sized in ASKED.items():
         costs = [measure_cost(sized) for _ in range(REPEATS)]
         least = [
             min(counts, key=lambda count: count.seconds) for counts in zip(*(c.counters for c in costs), strict=True)
         ]
         for count, found in zip(least, reconcile(costs[0]), strict=True):
-            coverage = "" if count.coverage is None else f"{count.coverage:.0%}"
-            print(f"{name:22} {count.counter:14} {count.seconds:7.3f} {count.value:14,} {count.unit:>6} "
-                  f"{found.residual:9,} {coverage:>9}")  # fmt: skip
+            rows.append({
+                "net": name, "counter": count.counter, "unit": count.unit, "seconds": count.seconds,
+                "its figure": count.value, "residual": found.residual,
+                "coverage, %": count.coverage and 100 * count.coverage,
+            })  # fmt: skip
+    keep("counters", {"Counters": rows})
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from figures import keep
+
 from archbench import pipeline
 from archbench.manner import Manner
 from archbench.study import make_study
@@ -55,10 +57,12 @@ def main() -> None:
             forked.append((all_ - one) / RUNS)
             here.append((done(folder / "here", 0, RUNS + 1) - done(folder / "first", 0, 1)) / RUNS)
             spawned.append(alone(folder / "alone", place))
-    print(f"a run in this process              {1e3 * statistics.median(here):8.0f} ms")
-    print(f"in a process forked from a warm one{1e3 * statistics.median(forked):8.0f} ms")
-    print(f"in an interpreter of its own       {1e3 * statistics.median(spawned):8.0f} ms")
-    print(f"to warm up, once a sweep, with its first run {statistics.median(start):.1f} s")
+    found = {
+        "in this process": here, "in a process forked from a warm one": forked,
+        "in an interpreter of its own": spawned, "the first, with the warm process": start,
+    }  # fmt: skip
+    rows = [{"a run": where, "ms": 1e3 * statistics.median(seconds)} for where, seconds in found.items()]
+    keep("isolation", {"A run of one short epoch": rows}, raw=found)
 
 
 if __name__ == "__main__":

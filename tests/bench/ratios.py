@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import numpy as np
+from figures import Row, goal, keep
 
 import archbench
 from archbench.budget import build_model
@@ -65,13 +66,18 @@ def main() -> None:
             ratios[name].append(float(said.stdout))
         print(f"{number:3} " + "  ".join(f"{name} {values[-1]:.4f}" for name, values in ratios.items()), flush=True)
     spreads = {name: float(np.std(np.log(values), ddof=1)) for name, values in ratios.items()}
-    for name, values in ratios.items():
-        reach = 100 * (max(values) - min(values)) / np.median(values)
-        deviation = 100 * spreads[name]
-        print(f"{name:24} median {np.median(values):.4f}, deviation {deviation:.2f} %, range {reach:.2f} %")
-    for name in (PLAIN, KEPT):
-        share = spreads["archbench"] / spreads[name]
-        print(f"archbench's deviation is {share:.2f} of that of {name} (goal: 0.33 or less)")
+    rows: list[Row] = [
+        {
+            "estimate": name, "median ratio": float(np.median(values)), "deviation, %": 100 * spreads[name],
+            "range, %": float(100 * (max(values) - min(values)) / np.median(values)),
+        }
+        for name, values in ratios.items()
+    ]  # fmt: skip
+    goals = [
+        goal(f"archbench's deviation to that of {name}", spreads["archbench"] / spreads[name], most=0.33)
+        for name in (PLAIN, KEPT)
+    ]
+    keep("ratios", {f"{repetitions} repetitions": rows}, goals, raw=ratios)
 
 
 if __name__ == "__main__":

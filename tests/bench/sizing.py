@@ -5,6 +5,8 @@ Both are timed side by side in one run, by the protocol of archbench; look at th
 
 from __future__ import annotations
 
+from figures import Row, keep
+
 import zoo
 from archbench.budget import size_model
 from archbench.schema import Budget
@@ -36,12 +38,15 @@ def main() -> None:
     bench.warm_up()
     rounds = bench.turn(SECONDS * 1e6)
     samples = {key: [one[place].us for one in rounds] for place, key in enumerate(candidates)}
-    print(f"{'family':14} {'size, ms':>9} {'build, ms':>10} {'ratio':>6}")
+    rows: list[Row] = []
     for family in families:
         sized, built = (samples[family, work] for work in (size, build))
         ratio = geometric([[s / b for s, b in zip(sized, built, strict=True)]])
-        print(f"{family:14} {hierarchical([sized]).value / 1e3:9.2f} {hierarchical([built]).value / 1e3:10.2f} "
-              f"{ratio.value:6.2f}")  # fmt: skip
+        rows.append({
+            "family": family, "size, ms": hierarchical([sized]).value / 1e3,
+            "build, ms": hierarchical([built]).value / 1e3, "ratio": ratio.value,
+        })  # fmt: skip
+    keep("sizing", {f"Sized to {TARGET:,} parameters, and built once": rows})
 
 
 if __name__ == "__main__":

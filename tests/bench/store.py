@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from figures import Row, keep
+
 from archbench.schema import Budget, Cell, Cost, Environment, Epoch, Metrics, Outcome, Recipe, Record, SizedModel, Study
 from archbench.schema import Training as Trained
 from archbench.store import Begun, Owner, Store
@@ -83,13 +85,12 @@ def fill(folder: Path, runs: int) -> None:
         insert(store._db, "studies", created_at=now(), keys=text_of(keys), study=text_of(study))
 
 
-def read(folder: Path, runs: int) -> None:
-    """Print what reading a large store takes: seconds, and the most memory that the process held."""
+def read(folder: Path, runs: int) -> tuple[str, list[Row]]:
+    """Return what reading a large store takes: seconds, and the most memory that the process held."""
     fill(folder, runs)
     size = (folder / "results.sqlite").stat().st_size
-    print(
-        f"{runs:,} runs of {EPOCHS} epochs, {FAMILIES * BUDGETS:,} models, {size / 1e6:.0f} MB; median of 5 processes"
-    )
+    title = f"{runs:,} runs of {EPOCHS} epochs, {FAMILIES * BUDGETS:,} models, {size / 1e6:.0f} MB; of 5 processes"
+    rows = []
     for name, code in READINGS.items():
         seconds, megabytes = [], []
         for _ in range(5):
@@ -99,11 +100,12 @@ def read(folder: Path, runs: int) -> None:
             )
             seconds.append(time.perf_counter() - begun)
             megabytes.append(float(done.stdout.split()[-1]))
-        print(f"{name:14} {statistics.median(seconds):6.2f} s {statistics.median(megabytes):7.0f} MiB")
+        rows.append({"reading": name, "s": statistics.median(seconds), "MiB": statistics.median(megabytes)})
+    return title, rows
 
 
-def commits(folder: Path, seconds: float = 5) -> None:
-    """Print how many epochs a second are committed, each on the disk before the next."""
+def commits(folder: Path, seconds: float = 5) -> list[Row]:
+    """Return how many epochs a second are committed, each on the disk before the next."""
     chance = random.Random(1)
     record = made_up(0, 0, 0, chance)
     with Store(folder, create=True) as store, Owner(folder) as owner:
@@ -113,18 +115,19 @@ def commits(folder: Path, seconds: float = 5) -> None:
         while time.perf_counter() - begun < seconds:
             number += 1
             store.add_epoch(attempt, dataclasses.replace(epoch, epoch=number), "c" * 64)
-        print(f"{number / (time.perf_counter() - begun):.0f} commits a second, synchronous=EXTRA")
+        spent = time.perf_counter() - begun
         store.finish(attempt, Outcome("failed", error="made up"), 1.0)
+    return [{"synchronous": "EXTRA", "commits a second": number / spent}]
 
 
-def durability(folder: Path) -> None:
-    """Print what an epoch's checkpoint and commit cost beside an epoch of 5 s, by size of the net."""
+def durability(folder: Path) -> list[Row]:
+    """Return what an epoch's checkpoint and commit cost beside an epoch of 5 s, by size of the net."""
     import torch
 
     from archbench import snapshots
     from archbench.execute.checkpoints import write_checkpoint
 
-    print(f"{'parameters':>12} {'checkpoint':>11} {'of an epoch of 5 s':>19}")
+    rows = []
     for width in (30, 300, 900):
         net = torch.nn.Sequential(torch.nn.Linear(1000, width), torch.nn.Linear(width, 1000))
         optimizer = torch.optim.Adam(net.parameters())
@@ -138,15 +141,19 @@ def durability(folder: Path) -> None:
             took.append(time.perf_counter() - begun)
         params = sum(parameter.numel() for parameter in net.parameters())
         middle = statistics.median(took)
-        print(f"{params:12,} {1e3 * middle:8.1f} ms {100 * middle / 5:17.2f} %")
+        rows.append({"parameters": params, "checkpoint, ms": 1e3 * middle, "of an epoch of 5 s, %": 100 * middle / 5})
+    return rows
 
 
 def main() -> None:
     """Run all of them in a folder that is removed."""
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-") as name:
-        commits(Path(name) / "commits")
-        durability(Path(name) / "checkpoints")
-        read(Path(name) / "large", int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+        tables = {
+            "Commits of an epoch": commits(Path(name) / "commits"),
+            "Checkpoints of an epoch": durability(Path(name) / "checkpoints"),
+        }
+        title, rows = read(Path(name) / "large", int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    keep("store", {**tables, title: rows})
 
 
 if __name__ == "__main__":
