@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from figures import Row, keep
+from figures import Row, goal, keep
 
 from archbench.schema import Budget, Cell, Cost, Environment, Epoch, Metrics, Outcome, Recipe, Record, SizedModel, Study
 from archbench.schema import Training as Trained
@@ -23,6 +23,7 @@ from archbench.store.database import transaction
 from archbench.store.records import insert_record, now
 from archbench.store.rows import insert, text_of
 
+ASKED = ("summary table", "CSV export", "scatter")
 FAMILIES, BUDGETS, EPOCHS = 20, 50, 15
 ENVIRONMENT = Environment("box", "Linux", "a CPU", 2, 2**34, None, "3.11", "2.14", "0.1", None, None)
 READINGS = {
@@ -104,6 +105,16 @@ def read(folder: Path, runs: int) -> tuple[str, list[Row]]:
     return title, rows
 
 
+def goals_of(readings: list[Row], checkpoints: list[Row]) -> list[Row]:
+    """Return what is asked of a store of 100,000 runs, and of the checkpoint of the largest net."""
+    asked = [row for row in readings if row["reading"] in ASKED]
+    return [
+        *(goal(f"{row['reading']}, s", row["s"], most=3.0) for row in asked),
+        *(goal(f"{row['reading']}, MB", row["MiB"] * 2**20 / 1e6, most=500.0) for row in asked),
+        goal("a checkpoint, of an epoch of 5 s, %", checkpoints[-1]["of an epoch of 5 s, %"], most=2.0),
+    ]
+
+
 def commits(folder: Path, seconds: float = 5) -> list[Row]:
     """Return how many epochs a second are committed, each on the disk before the next."""
     chance = random.Random(1)
@@ -153,7 +164,7 @@ def main() -> None:
             "Checkpoints of an epoch": durability(Path(name) / "checkpoints"),
         }
         title, rows = read(Path(name) / "large", int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
-    keep("store", {**tables, title: rows})
+    keep("store", {**tables, title: rows}, goals_of(rows, tables["Checkpoints of an epoch"]))
 
 
 if __name__ == "__main__":
