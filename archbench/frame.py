@@ -111,7 +111,7 @@ def runs_frame(records: Iterable[Record | Row]) -> pd.DataFrame:
             common.append({**_asked(row), **_cost(row), **_timed(row), **_recipe(row, last), **_where(row)})
             kept.append(shared)
         of_run.append(place)
-        if known[-1]:
+        if known[-1] or (row.training and row.training.test and row.training.test.positions):
             further[len(own)] = _by_position(row, last)
         own.append(_own(row, last))
     if not own:
