@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
-from archbench.cost.layers import totals_of
 from archbench.units import grouped, ratio, seconds, shape, short
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ def layers_words(layers: Sequence[Layer]) -> pd.DataFrame:
     `share` is of the parameters; which layers are trained is shown where not all are.
     """
     import pandas as pd
+
+    from archbench.cost.layers import totals_of
 
     totals = totals_of(layers)
     frozen = totals.trainable_params < totals.params
@@ -80,6 +81,8 @@ def totals_words(tables: Mapping[str, Sequence[Layer]]) -> pd.DataFrame:
     """Return the totals of several models beside each other, with ratios to the first."""
     import pandas as pd
 
+    from archbench.cost.layers import totals_of
+
     totals = {name: totals_of(layers) for name, layers in tables.items()}
     first = next(iter(totals.values()))
 
@@ -94,11 +97,9 @@ def totals_words(tables: Mapping[str, Sequence[Layer]]) -> pd.DataFrame:
     )
 
 
-def models_words(rows: Sequence[ListedModel]) -> pd.DataFrame:
+def models_words(rows: Sequence[ListedModel]) -> list[dict[str, str]]:
     """Return the list of models as people read it."""
-    import pandas as pd
-
-    return pd.DataFrame([
+    return [
         {
             "model": row.model, "family": row.family, "scales": "yes" if row.scalable else "fixed",
             "input": shape(row.input), "params": "" if row.params is None else grouped(row.params),
@@ -108,7 +109,7 @@ def models_words(rows: Sequence[ListedModel]) -> pd.DataFrame:
             "source": row.source,
         }
         for row in rows
-    ])  # fmt: skip
+    ]  # fmt: skip
 
 
 def datasets_words(rows: Sequence[ListedDataset]) -> pd.DataFrame:

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 import msgspec
@@ -22,7 +23,7 @@ from archbench.markup import visible
 from archbench.units import seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import pandas as pd
     from rich.console import ConsoleOptions, RenderableType
@@ -86,26 +87,29 @@ def json_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return plain_rows(frame)
 
 
-def print_table(frame: pd.DataFrame, title: str = "", *, footer: bool = False) -> None:
-    """Write a frame of words as a table; with `footer` its last row stands under a line."""
-    frame = frame.map(lambda cell: visible(str(cell))).rename(columns=lambda heading: visible(str(heading)))
+def print_table(words: pd.DataFrame | Sequence[Mapping[str, str]], title: str = "", *, footer: bool = False) -> None:
+    """Write words as a table: a frame, or rows of the same columns; with `footer` the last row stands under a line."""
+    if isinstance(words, Sequence):  # without pandas, which takes a while to import
+        headings, cells = list(words[0]) if words else [], [list(row.values()) for row in words]
+    else:
+        headings, cells = list(words.columns), [list(row) for row in words.itertuples(index=False)]
+    columns = [[visible(str(cell)) for cell in column] for column in zip(headings, *cells, strict=True)]
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for column in frame.columns:
-        numbers = all(value[:1] in "0123456789+-" for value in frame[column] if value)
-        table.add_column(Text(column), justify="right" if numbers else "left", overflow="fold")
-    rows = [[Text(cell) for cell in row] for row in frame.itertuples(index=False)]
+    for heading, *column in columns:
+        numbers = all(value[:1] in "0123456789+-" for value in column if value)
+        table.add_column(Text(heading), justify="right" if numbers else "left", overflow="fold")
+    rows = [[Text(cell) for cell in row] for row in zip(*(column[1:] for column in columns), strict=True)]
     for index, row in enumerate(rows):
         if footer and index == len(rows) - 1:
             table.add_section()
         table.add_row(*row, style="bold" if footer and index == len(rows) - 1 else None)
-    console = out if out.is_terminal else PlainConsole(file=out.file, width=max(80, table_width(frame)))
+    console = out if out.is_terminal else PlainConsole(file=out.file, width=max(80, table_width(columns)))
     console.print(table)
 
 
-def table_width(frame: pd.DataFrame) -> int:
-    """Return the columns that a frame takes, so that what goes to a file or a pipe is not folded."""
-    widths = [max([len(str(column)), *(len(str(value)) for value in frame[column])]) for column in frame.columns]
-    return sum(widths) + 2 * len(widths)
+def table_width(columns: Sequence[Sequence[str]]) -> int:
+    """Return the letters that columns take, so that what goes to a file or a pipe is not folded."""
+    return sum(max(map(len, column)) + 2 for column in columns)
 
 
 class Display:
