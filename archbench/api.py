@@ -16,11 +16,12 @@ from archbench.data import load_dataset
 from archbench.environment import capture, resolve_devices
 from archbench.errors import InputError, ModelError
 from archbench.loading import load
-from archbench.manner import TIMEOUT_S, Manner, parse_retry
+from archbench.manner import TIMEOUT_S, Manner, everything, parse_retry
 from archbench.plan import outputs_for, silent
 from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget, View
 from archbench.settings import make_recipe
+from archbench.shards import parse_shard
 from archbench.study import make_study, results_folder
 from archbench.timed import Timed, make_sweep, random_images, time_sweep
 from archbench.timing import Protocol
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from archbench.comparison import Comparison
     from archbench.cost.layers import Layer
+    from archbench.manner import Part
     from archbench.reproduction import Reproduction
     from archbench.schema import Cost, Device, Memory, Peaks, Progress, SizedModel
     from archbench.timing import Width
@@ -46,6 +48,7 @@ def compare(
     *,
     out: str | Path | None = None,
     name: str | None = None,
+    shard: str = "1/1",
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
@@ -61,6 +64,7 @@ def compare(
         budgets: parameters: `["30k", "1.6M"]`, `[30_000]` or `"30k,1.6M"`.
         out: the results folder; by default results/<name>.
         name: of the run; by default the data set's.
+        shard: `2/8` for the second of eight parts of the runs; its results go to results/<name>.2-of-8 by default.
         workers: training processes at a time; by default as many as the cores allow, 0 for none but this process.
             Models defined in the running script or notebook are always trained in this process.
         retry: which runs are tried again that came to nothing: `failed`, `oom`, `diverged`, or `none`.
@@ -73,18 +77,19 @@ def compare(
         ArchbenchError: one of its children, as `archbench.errors` says.
     """
     _import(settings.get("plugins", ()))
+    part = parse_shard(shard)
     study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
     return pipeline.run(
         study,
-        results_folder(study.dataset, name, out),
-        manner=_manner(workers, retry, timeout),
+        Path(out) if out is not None else part.named(results_folder(study.dataset, name)),
+        manner=_manner(workers, retry, timeout, part),
         report=progress,
         protocol=protocol,
     )
 
 
-def _manner(workers: int | None, retry: str, timeout: float) -> Manner:
-    return Manner(workers, parse_retry(retry), timeout)
+def _manner(workers: int | None, retry: str, timeout: float, part: Part = everything) -> Manner:
+    return Manner(workers, parse_retry(retry), timeout, part=part)
 
 
 def _import(plugins: Sequence[str]) -> None:
@@ -100,6 +105,7 @@ def reproduce(
     scale: str | None = None,
     *,
     out: str | Path | None = None,
+    shard: str = "1/1",
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
@@ -113,7 +119,8 @@ def reproduce(
         study: a name of `archbench studies`, or a path that ends in .toml.
         scale: `quick` or `full`; by default quick for a name and full for a file.
         out: the results folder; by default results/<study>-<scale>, or results/<study> for the full scale.
-        workers: as for `compare`. So are the next two.
+        shard: as for `compare`. So are the next three.
+        workers: likewise.
         retry: likewise.
         timeout: likewise.
         protocol: likewise.
@@ -127,14 +134,15 @@ def reproduce(
     from archbench.study_file import find_study, folder_of, read_study, study_of
 
     path = Path(study) if str(study).endswith(".toml") else find_study(str(study))
+    part = parse_shard(shard)
     file = read_study(path)
     _import(file.plugins)
     asked = study_of(file, scale or ("full" if str(study).endswith(".toml") else "quick"), name=path.stem, **place)
     return run_described(
         file,
         asked,
-        Path(out) if out else folder_of(asked),
-        manner=_manner(workers, retry, timeout),
+        Path(out) if out else part.named(folder_of(asked)),
+        manner=_manner(workers, retry, timeout, part),
         report=progress,
         protocol=protocol,
     )

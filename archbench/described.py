@@ -6,12 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from archbench import pipeline
+from archbench.errors import InputError
+from archbench.manner import Manner
 from archbench.plan import silent
 from archbench.pretraining import with_pretrained
 from archbench.reproduction import Reproduction
 from archbench.schema import fields
 from archbench.search_space import parse_space
 from archbench.settings import divided, make_recipe, make_view
+from archbench.shards import Shard
 from archbench.study_file import study_of, tables_of
 from archbench.study_schema import Settings, given
 from archbench.tuning import TRIALS, plan_search, tune
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from archbench.comparison import Comparison
-    from archbench.manner import Manner
     from archbench.plan import Report
     from archbench.schema import Study
     from archbench.study_schema import StudyFile, TuneTable
@@ -55,6 +57,7 @@ def run_described(
         InputError, DataError, ModelError, OutputError, StoreError: as `archbench.pipeline.run` and `tune`.
         Interrupted: on Ctrl-C; what was finished is kept.
     """
+    refuse_division(file, study, manner or Manner())
     full = study_of(file, device="cpu")
     tuned, pretrained = tables_of(file, study.scale)
     asked = {} if tuned is None else given(tuned)
@@ -72,6 +75,19 @@ def run_described(
         manner=manner, report=report, protocol=protocol,
     )  # fmt: skip
     return Reproduction(file, comparison, full, tuning)
+
+
+def refuse_division(file: StudyFile, study: Study, manner: Manner) -> None:
+    """Refuse a shard of a study that does not fall into parts: its runs wait for a training, or its search for them.
+
+    Raises:
+        InputError: it has a search or a pretraining.
+    """
+    part = manner.part
+    tuned, pretrained = tables_of(file, study.scale)
+    if isinstance(part, Shard) and part.of > 1 and (tuned or pretrained):
+        msg = f"a study with a {'search' if tuned else 'pretraining'} cannot be divided: one step waits for another"
+        raise InputError(msg, "Leave --shard out.")
 
 
 def searches(file: StudyFile, study: Study) -> tuple[int, int]:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from archbench.errors import InputError
 
 if TYPE_CHECKING:
-    from archbench.schema import Record, Status
+    from collections.abc import Sequence
+
+    from archbench.schema import Cell, Record, Status
 
 RETRIED: frozenset[Status] = frozenset({"failed", "oom"})  # by default: it may have been the machine's fault
 RETRIABLE: frozenset[Status] = RETRIED | {"diverged"}
 TIMEOUT_S = 1800.0  # without a step
+
+
+class Part(Protocol):
+    """Chooses which of a study's cells are run here."""
+
+    def __call__(self, cells: Sequence[Cell]) -> tuple[tuple[Cell, ...], bool]:
+        """Return these cells, in the study's order, and whether steps are timed here."""
+
+
+def everything(cells: Sequence[Cell]) -> tuple[tuple[Cell, ...], bool]:
+    """Choose all cells."""
+    return tuple(cells), True
 
 
 @dataclass(frozen=True)
@@ -24,12 +38,14 @@ class Manner:
         retry: what became of runs that are tried again.
         tune: whether the quickest way to take a model's steps is looked for; else all go the usual way.
         timeout_s: without a step, after which a run is ended; 0 for never.
+        part: which of the cells are run; all by default.
     """
 
     workers: int | None = None
     retry: frozenset[Status] = RETRIED
     timeout_s: float = TIMEOUT_S
     tune: bool = True
+    part: Part = everything
 
 
 def to_do(record: Record, manner: Manner) -> bool:

@@ -32,6 +32,7 @@ DERIVED: dict[str, Callable[[pd.DataFrame], pd.Series[float]]] = {
     "epoch_seconds": lambda rows: rows["train_seconds"] / rows["epochs_done"],
     "generalisation_gap": lambda rows: rows["train_accuracy"] - rows["test_accuracy"],
 }
+SECONDS = ("train_seconds", "epoch_seconds")  # of a run, on the machine that it was on
 TIMED: dict[str, Mode] = {  # times of steps, taken once for all seeds
     name: mode for mode in MODES for name in (f"{mode}_us", f"{mode}_step_us", f"{mode}_us_per_sample")
 }
@@ -65,6 +66,11 @@ class Measures:
         """Return the measures of records."""
         return cls(records, runs_frame(records), epochs_frame(records))
 
+    @property
+    def machines(self) -> int:
+        """How many machines the runs were on."""
+        return len({record.environment.machine for record in self.records})
+
     def at(self, where: Where) -> list[Record]:
         """Return the records of a model in a case, at a budget if one is named."""
         model, own = parse_reference(canonical(where.model)) if where.model else ("", None)
@@ -86,6 +92,8 @@ class Measures:
         if not keys:
             return {}
         rows = self.runs[self.runs["key"].isin(keys)]
+        if metric in SECONDS and self.machines > 1:
+            return {}
         if metric in DERIVED:
             values = DERIVED[metric](rows)
         elif where.epoch is not None and metric.partition("_")[0] in {"train", "validation"}:
@@ -129,6 +137,8 @@ class Measures:
             return "; ".join(dict.fromkeys(record.error or record.status for record in records))
         if self._timing(where, TIMED[metric]) if metric in TIMED else self.samples(where, metric):
             return ""
+        if metric in SECONDS and self.machines > 1:
+            return "the runs were on several machines, whose seconds do not compare"
         return f"no {metric}" + ("" if where.epoch is None else f" at epoch {where.epoch}")
 
     def lost(self, where: Where) -> str:

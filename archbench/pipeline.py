@@ -22,6 +22,7 @@ from archbench.loading import closest_notes, load
 from archbench.manner import Manner, to_do
 from archbench.plan import make_plan, silent
 from archbench.schema import Progress, Study
+from archbench.shards import words_of
 from archbench.store import Owner, Store
 from archbench.sweep import Sweep
 from archbench.timing import Protocol
@@ -60,10 +61,15 @@ def run(
     manner = _checked(manner)
     with _staying():
         plan = make_plan(study, report)
+        mine, timed = manner.part(plan.cells)
+    note = words_of(manner.part, mine, plan.cells, timed=timed)
+    if note:
+        report(Progress("train", "", 0, 1, note, note=True))
     with Store(folder, create=True) as store, Owner(folder) as owner:
         asked = replace(study, data_root=None)  # where the data lies here is nothing that a result should carry
-        store.add_study(asked, [(cell, cell.case) for cell in plan.cells])
-        _do(plan, store, owner, manner, report, protocol or Protocol())
+        store.add_study(asked, [(cell, cell.case) for cell in plan.cells], {cell.key for cell in mine})
+        if mine:
+            _do(plan, mine, store, owner, manner, report, protocol or Protocol(), timed=timed)
         return load(folder)
 
 
@@ -83,7 +89,7 @@ def train_trials(
     with _staying():
         plan = make_plan(study, report, tested=False, datasets=datasets)
     with Store(folder, create=True) as store, Owner(folder) as owner:
-        _do(plan, store, owner, manner, report)
+        _do(plan, plan.cells, store, owner, manner, report)
         stored = store.records(cell.key for cell in plan.cells)
         return {cell.case: stored[cell.key] for cell in plan.cells if cell.key in stored}
 
@@ -107,11 +113,19 @@ def _checked(manner: Manner | None) -> Manner:
 
 
 def _do(
-    plan: Plan, store: Store, owner: Owner, manner: Manner, report: Report, protocol: Protocol | None = None
+    plan: Plan,
+    mine: tuple[Cell, ...],
+    store: Store,
+    owner: Owner,
+    manner: Manner,
+    report: Report,
+    protocol: Protocol | None = None,
+    *,
+    timed: bool = True,
 ) -> None:
-    """Do what of a plan is not done yet; without a protocol nothing is timed."""
+    """Do what of these cells of a plan is not done yet; all of its models are timed, and without a protocol none is."""
     distinct: dict[str, Cell] = {}
-    for cell in plan.cells:  # of two cases with one run the first names it
+    for cell in mine:  # of two cases with one run the first names it
         distinct.setdefault(cell.key, cell)
     since = store.last_attempt()
     stored = store.records(distinct, curves=False)
@@ -122,9 +136,10 @@ def _do(
         with contextlib.closing(_runner(plan, store, manner)) as runner:
             workers = _workers(plan, manner, runner)
             bench = Bench(runner, workers, manner.timeout_s)
-            costs = costs_of(plan, stored, bench, report)
+            timed = timed and protocol is not None
+            costs = costs_of(plan if timed else replace(plan, cells=mine), stored, bench, report)
             memories = memories_of(todo, stored, bench, report) if protocol is not None else {}
-            if protocol is not None:
+            if timed and protocol is not None:
                 patient = replace(protocol, patience_s=manner.timeout_s)
                 time_plan(plan, stored, costs, store, patient, report)
             knobs = knobs_of(todo, costs, bench, report) if manner.tune else {}

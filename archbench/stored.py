@@ -11,6 +11,7 @@ from archbench.loading import stored_folders
 from archbench.manner import to_do
 from archbench.plan import label
 from archbench.schema import State, Study
+from archbench.shards import AskedFor
 from archbench.store import Store
 from archbench.units import compact, number, options, seconds, shape
 
@@ -209,3 +210,12 @@ def resumable(folder: Path, manner: Manner) -> Study | None:
         return None
     resolve_devices(",".join(dict.fromkeys([*study.timing_devices, study.device])))
     return study
+
+
+def asked_for(folder: Path) -> AskedFor:
+    """Return which cells of its last study a folder was asked for: of a shard its own alone."""
+    with Store(folder) as store, store.snapshot():
+        _, cells = store.last_study() or (None, [])
+        known = store.cells(key for key, _ in cells)
+    places = frozenset(known[key].in_case(case).place for key, case in cells if key in known)
+    return AskedFor(frozenset(key for key, _ in cells), places)

@@ -37,7 +37,7 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     """Return one row a model, case and budget, from one row a run.
 
     `n` runs went into `test_accuracy` (mean over seeds with its 95 % t-interval as `_low` and `_high`, which one run
-    does not have); `not_done` says how many others there are by status.
+    does not have); `not_done` says how many others there are by status. Seconds of several machines are not pooled.
     """
     import pandas as pd
 
@@ -50,6 +50,8 @@ def summary(frame: pd.DataFrame) -> pd.DataFrame:
     first = frame.loc[~group.duplicated()].set_axis(group[~group.duplicated()])
     done = frame[frame["status"] == "done"]
     means = done[scores].apply(pd.to_numeric).groupby(group).mean().reindex(first.index)
+    machines = done["machine"].groupby(group)
+    means["train_seconds"] = means["train_seconds"].where(machines.min() == machines.max())  # of several there is none
     table = first[["model", "case", "family", "budget", *(name for name in CONSTANT if name in frame)]].copy()
     table["n"] = done.groupby(group).size().reindex(first.index, fill_value=0)
     others = _others(frame, group)

@@ -9,7 +9,7 @@ from archbench.errors import ArchbenchError, InputError
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER
 from archbench.files import UNFINISHED
 from archbench.schema import SETTLED
-from archbench.store import FILE_NAME, Store, is_alive, owner_files
+from archbench.store import FILE_NAME, Store, is_at_work, owner_files
 from archbench.store.owners import FOLDER as RUNNING_FOLDER
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def garbage(folder: Path) -> list[Garbage]:
     These are checkpoints of runs that are done or diverged, what was being written when a process died, locks of dead
     processes, and empty logs. Rows of the store, weights, and logs with something in them are never among them.
     """
-    if any(is_alive(folder, file.stem) for file in owner_files(folder)):
+    if is_at_work(folder):
         return []
     with Store(folder) as store:
         last = {attempt.key: attempt.state for attempt in store.attempts()}

@@ -22,6 +22,7 @@ from archbench.manner import Manner
 from archbench.pipeline import run
 from archbench.plan import make_plan
 from archbench.schema import Outcome
+from archbench.shards import Shard
 from archbench.store import FILE_NAME, Begun, Owner, Store
 
 STUDY = small_study(["mlp@3k", "linear"], [], epochs=2, seeds=2)
@@ -212,6 +213,12 @@ def test_a_run_that_is_to_be_done_is_shown(asked, finished, partial):
         (("verify", "nowhere"), 4, ["there are no results in nowhere"]),
         (("gc", "nowhere"), 4, ["there are no results in nowhere"]),
         (("verify", ".", "--salvage", "results/small"), 2, ["there are results in results/small already"]),
+        (("merge", "results/small"), 2, ["nothing to merge with one folder alone", "Name two results folders"]),
+        (("merge", "results/small", "results/small"), 2, ["results/small is named twice"]),
+        (("merge", "results/small", "results"), 2, ["results/small lies inside of results"]),
+        (("merge", "results/small", "elsewhere", "--out", "elsewhere"), 2, ["elsewhere cannot be merged into itself"]),
+        (("merge", "results/small", "nowhere"), 4, ["there are no results in nowhere"]),
+        (("merge",), 2, ["Missing argument", "results merge --help"]),
         (("vrify",), 2, ["No such command 'vrify'"]),
     ],
 )
@@ -325,6 +332,80 @@ def test_one_store_is_salvaged_at_a_time(asked, whole, partial):
     assert code == 2
     assert ". holds several stores" in err
     assert not Path("saved").exists()
+
+
+# --- merge
+
+
+def test_folders_are_merged_and_what_they_gave_is_told(asked, whole, partial):
+    code, out, err = asked("results", "merge", whole, partial)
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"{whole}: 4 runs, 4 of 4 attempts new, 4 of 4 timings new",
+        "partial: 2 runs, 1 of 2 attempts new, 0 of 4 timings new; 1 run done before with the same result",
+        "results/merged: 4 done",
+    ]
+    code, out, err = asked("results", "merge", partial, whole, "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert (found["folder"], found["states"], found["apart"]) == ("results/merged", {"done": 4}, [])
+    assert [(given["folder"], given["runs"], given["new_attempts"]) for given in found["given"]] == [
+        ("partial", 2, 0), (str(whole), 4, 0)
+    ]  # fmt: skip
+
+
+def test_a_merged_folder_is_a_results_folder_as_any(asked, finished, whole, partial, trained):
+    asked("results", "merge", partial, whole, "--out", "both")
+    record = finished.records[1]
+    assert [row["state"] for row in json.loads(asked("results", "list", "both", "--json")[1])] == ["done"] * 4
+    states = json.loads(asked("results", "show", record.cell.key, "both", "--json")[1])["attempts"]
+    assert sorted(attempt["state"] for attempt in states) == ["done", "failed"]
+    assert json.loads(asked("results", "verify", "both", "--json")[1])[0]["damage"] == []
+    runs, exported = (json.loads(asked("results", "export", folder, "--json")[1]) for folder in (whole, "both"))
+    assert [{**row, "folder": ""} for row in exported] == [{**row, "folder": ""} for row in runs]
+    assert asked("plot", "both")[0] == 0
+    assert asked("resume", "both") == (0, "both: nothing is left to do\n", "")
+    assert trained == []
+
+
+def test_what_contradicts_itself_is_named_and_nothing_is_written(asked, finished, whole):
+    record = finished.records[0]
+    with Store(Path("other"), create=True) as store:
+        store.add(dataclasses.replace(record, training=dataclasses.replace(record.training, weights_sha256="e" * 64)))
+    code, out, err = asked("results", "merge", whole, "other")
+    assert (code, out) == (4, "")
+    assert len(err.splitlines()) == 1
+    assert f"mlp@3k seed 0 ({record.cell.key[:8]}) has other weights in other than in {whole}" in err
+    assert not Path("results/merged").exists()
+
+
+def test_what_another_kind_of_machine_made_is_kept_and_stands_in_no_table_beside_it(asked, finished, whole):
+    cells = [dataclasses.replace(record.cell, device_name="another CPU") for record in finished.records[:2]]
+    with Store(Path("other"), create=True) as store:
+        for cell, record in zip(cells, finished.records, strict=False):
+            store.add(dataclasses.replace(record, cell=cell))
+        store.add_study(finished.study, [(cell, "") for cell in cells])
+    code, out, err = asked("results", "merge", whole, "other")
+    assert code == 0
+    assert out.splitlines()[-1] == "results/merged: 6 done"
+    name = finished.records[0].cell.device_name
+    assert err == (
+        f"warning: 2 runs of other with another processor (another CPU, not {name}) are kept, and stand in no table "
+        "beside the others\n"
+    )
+    runs = json.loads(asked("results", "export", "results/merged", "--json")[1])
+    assert {row["device_name"] for row in runs} == {name}
+    assert len(runs) == 4
+
+
+def test_runs_that_were_done_twice_to_the_same_end_are_counted(asked, finished, whole):
+    record = finished.records[0]
+    with Store(Path("other"), create=True) as store:
+        store.add(dataclasses.replace(record, finished_at="2026-01-01T00:00:00+00:00"))
+    out = asked("results", "merge", whole, "other")[1]
+    assert out.splitlines()[1] == (
+        "other: 1 run, 0 of 1 attempt new, 0 of 0 timings new; 1 run done before with the same result"
+    )
 
 
 # --- gc
@@ -449,6 +530,26 @@ def test_data_are_where_this_machine_has_them(asked, finished, monkeypatch, tmp_
     assert code == 0, err
     with Store(folder) as store:
         assert store.last_study()[0].data_root is None  # nothing that a result carries
+
+
+def test_a_shard_goes_on_with_that_shard_alone(asked, finished, trained):
+    folder = Path("results/small.2-of-2")
+    run(STUDY, folder, manner=Manner(0, part=Shard(2, 2)), protocol=QUICK)
+    with Store(folder) as store:
+        (record, other), asked_for = store.records().values(), store.last_study()
+    shutil.rmtree(folder)
+    with Store(folder, create=True) as store:
+        store.add(record)
+        store.add_study(asked_for[0], [(record.cell, ""), (other.cell, "")])
+    assert len(trained) == 2
+    code, _, err = asked("resume", "results", *BRIEFLY)
+    assert (code, err.splitlines()) == (
+        0, [f"{folder}: going on", "what the folder was asked for: 2 of 4 runs; the first shard times the steps"]
+    )  # fmt: skip
+    assert trained[2:] == [other.cell]
+    with Store(folder) as store:
+        assert store.last_study() == asked_for
+        assert store.timings() == []
 
 
 def test_what_failed_is_not_run_again_where_that_is_not_wanted(asked, finished, trained):

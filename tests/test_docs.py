@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -67,6 +70,35 @@ def test_every_command_of_the_readme_works(own_registries, monkeypatch, capsys, 
     code, out, err = invoke(monkeypatch, capsys, *words)
     assert (code, err) == (0, "")
     assert out
+
+
+def test_the_tasks_of_the_slurm_script_are_the_whole_study(monkeypatch, capsys, tmp_path):
+    """The script is run with its programs replaced by one that notes its words and leaves a file."""
+    (script,) = blocks((ROOT / "docs/scale.md").read_text(encoding="utf-8"), "slurm")
+    (tmp_path / "task.sh").write_text(script)
+    (tmp_path / "mystudy.toml").write_text(blocks(README, "toml")[0])
+    (tmp_path / "srun").write_text(
+        '#!/bin/bash\nwhile [ $# -gt 1 ]; do echo "$1" >> words; shift; done\n'
+        'mkdir -p "$1"; echo "$SLURM_ARRAY_TASK_ID" >> "$1/left"; exit 143\n'
+    )
+    (tmp_path / "srun").chmod(0o755)
+    keys = []
+    for task in range(1, 9):
+        given = {"SLURM_SUBMIT_DIR": str(tmp_path), "SLURM_ARRAY_TASK_ID": f"{task}", "SLURM_ARRAY_TASK_COUNT": "8"}
+        path = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
+        for times in (1, 2):
+            (tmp_path / "words").unlink(missing_ok=True)
+            done = subprocess.run(["bash", "task.sh"], env=path | given, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (143, "")
+            assert (tmp_path / f"results/mystudy.{task}/left").read_text() == f"{task}\n" * times
+        program, *words = (tmp_path / "words").read_text().splitlines()
+        assert program == "archbench"
+        assert words.pop() == "--out"
+        code, out, _ = invoke(monkeypatch, capsys, *words, "--dry-run", "--json")
+        assert code == 0
+        keys += [cell["key"] for cell in json.loads(out)["cells"]]
+    whole = json.loads(invoke(monkeypatch, capsys, "run", "mystudy.toml", "--dry-run", "--json")[1])["cells"]
+    assert sorted(keys) == sorted(cell["key"] for cell in whole)
 
 
 def test_the_python_of_the_readme_runs(capsys):

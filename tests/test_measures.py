@@ -93,6 +93,17 @@ def test_metrics_that_are_computed():
     assert measures.samples(Place("cnn"), "generalisation_gap") == pytest.approx({0: 0.15})
 
 
+def test_seconds_of_several_machines_are_no_figure():
+    there = dataclasses.replace(ENVIRONMENT, machine="another")
+    measures = Measures.of([run("cnn"), dataclasses.replace(run("mlp"), environment=there)])
+    for metric in ("train_seconds", "epoch_seconds"):
+        assert measures.samples(Place("cnn"), metric) == {}
+        assert measures.estimate(Place("cnn"), metric) is None
+        assert measures.ratio(Place("cnn"), Place("mlp"), metric) is None
+        assert "several machines" in measures.why_not(Place("cnn"), metric)
+    assert measures.samples(Place("mlp"), "test_accuracy") == {0: 0.9}
+
+
 def test_metrics_by_position():
     measures = Measures.of([run(accuracy=0.6, positions=(0.7, 0.5))])
     assert measures.samples(Place("cnn"), "test_accuracy_2") == {0: 0.5}

@@ -82,6 +82,22 @@ def test_the_last_study_is_not_repeated(tmp_path):
     assert sqlite3.connect(tmp_path / FILE_NAME).execute("SELECT count(*) FROM studies").fetchone() == (3,)
 
 
+def test_what_was_asked_for_before_of_the_same_study_stays_where_a_part_is_asked_for(tmp_path):
+    cells = [(with_seed(DONE, seed).cell, "case" if seed else "") for seed in range(6)]
+    keys = [(cell.key, case) for cell, case in cells]
+    with Store(tmp_path, create=True) as store:
+        for part, whole in (({4}, {4}), ({1}, {1, 4}), ({1, 5}, {1, 4, 5}), ({4}, {1, 4, 5})):
+            store.add_study(Study(("cnn",)), cells, {keys[place][0] for place in part})
+            assert store.last_study()[1] == [keys[place] for place in sorted(whole)]
+        store.add_study(Study(("other",)), cells, {keys[0][0]})
+        assert store.last_study()[1] == keys[:1]
+        store.add_study(Study(("other",)), cells)
+        assert store.last_study()[1] == keys
+        store.add_study(Study(("other",)), cells, set())
+        assert store.last_study()[1] == keys
+        assert store.cells(key for key, _ in keys).keys() == {key for key, _ in keys}
+
+
 def damage(folder, statement):
     """Change a store behind its back, as a failing disk may."""
     with sqlite3.connect(folder / FILE_NAME) as db:

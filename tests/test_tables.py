@@ -32,6 +32,10 @@ def record(model, target, seed, accuracy, samples=None, params=None, status="don
     )  # fmt: skip
 
 
+def elsewhere(record):
+    return dataclasses.replace(record, environment=dataclasses.replace(ENVIRONMENT, machine="another"))
+
+
 BASE = [100.0, 101.0, 99.0, 100.0, 102.0, 98.0, 100.0, 100.5] * 3
 SLOW = [1.5 * value for value in BASE]
 RECORDS = [
@@ -164,3 +168,12 @@ def test_the_brief_overhead_has_ratios_alone_and_no_baseline():
     assert lines["train time"].tolist() == ["1.50x [1.50, 1.50]"] * 2 + ["1.00x [1.00, 1.00] tie"]
     assert lines["points"].tolist() == ["+3.0 ± 0.0", "", "-40.0"]
     assert all(len(line) <= 80 for line in lines.to_string(index=False).splitlines())
+
+
+def test_seconds_of_several_machines_have_no_mean_and_all_else_has():
+    here = [record("cnn", 1000, seed, 0.9) for seed in range(2)]
+    apart = [record("net", 1000, 0, 0.8), elsewhere(record("net", 1000, 1, 0.9))]
+    there = [elsewhere(record("other", 1000, seed, 0.7)) for seed in range(2)]
+    table = summary(runs_frame([*here, *apart, *there])).set_index("model")
+    assert table["train_seconds"].notna().to_dict() == {"cnn": True, "net": False, "other": True}
+    assert table["test_accuracy"].to_dict() == pytest.approx({"cnn": 0.9, "net": 0.85, "other": 0.7})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archbench.comparison import Comparison
-    from archbench.manner import Manner
+    from archbench.manner import Manner, Part
     from archbench.schema import Study
     from archbench.timing import Protocol
     from archbench.tuning import Tuning
@@ -36,6 +37,7 @@ def compare(
     baseline: o.Baseline = None,
     imports: o.Imports = None,
     seeds: o.Seeds = "3",
+    shard: o.Shard = "1/1",
     dry_run: o.DryRun = False,
     *,
     name: str | None,
@@ -50,15 +52,18 @@ def compare(
 
     What is stored already is not done again: the same command only redraws.
     """
+    from archbench.shards import parse_shard
     from archbench.study import make_study, results_folder
     from archbench.units import parse_counts
 
     targets = () if budgets is None else parse_counts(budgets)
-    folder = results_folder(settings["dataset"], name, out_folder)
+    part = parse_shard(shard)
+    folder = out_folder or part.named(results_folder(settings["dataset"], name))
     study = make_study(
         models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, seeds=seeds,
         plugins=o.import_plugins(imports), **settings,
     )  # fmt: skip
+    manner = replace(manner, part=part)
     finish(study, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=dry_run)
 
 
@@ -117,7 +122,7 @@ def finish(
 ) -> None:
     """Do all of a study, or show what there is to do; print what came of it."""
     if dry_run:
-        dry_run_of(study, folder, as_json=as_json)
+        dry_run_of(study, folder, manner.part, as_json=as_json)
         return
     comparison, files = run_study(study, folder, manner, protocol, quiet=quiet)
     if as_json:
@@ -143,7 +148,9 @@ def run_study(
 
 
 def written(comparison: Comparison) -> list[Path]:
-    """Write the tables and figures of a comparison; return their files."""
+    """Write the tables and figures of a comparison; return their files, none where nothing was run."""
+    if not comparison.records:
+        return []
     if comparison.damaged:
         err.print(DAMAGED.format(count=comparison.damaged, folder=comparison.folder))
     return comparison.write_tables() + comparison.write_figures()
@@ -154,6 +161,9 @@ def print_comparison(comparison: Comparison, files: list[Path]) -> None:
     from archbench.units import either, number
     from archbench.words import overhead_brief, summary_words, timing_notes
 
+    if not comparison.records:
+        out.print(f"{comparison.folder}: nothing to run, as there are more shards than runs")
+        return
     study = comparison.study
     recipes = [case.recipe for case in study.settings]
     print_table(
@@ -175,14 +185,16 @@ def print_comparison(comparison: Comparison, files: list[Path]) -> None:
     out.print("Written:", *files, sep="\n  ")
 
 
-def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
-    """Show what the study resolves to and what of it is done, without writing anything."""
+def dry_run_of(study: Study, folder: Path, part: Part, *, as_json: bool) -> None:
+    """Show what a part of the study resolves to and what of it is done, without writing anything."""
     from archbench.loading import closest_notes, done_keys
     from archbench.plan import make_plan, planned
+    from archbench.shards import words_of
     from archbench.words import plan_words
 
     plan = make_plan(study, lambda step: err.print(f"warning: {step.detail}") if step.detail else None)
-    cells = planned(plan, done_keys(folder))
+    mine, timed = part(plan.cells)
+    cells = planned(replace(plan, cells=mine), done_keys(folder))
     dataset = next(iter(plan.datasets.values()))
     runs = {cell["key"]: cell["done"] for cell in cells}  # two cases may share one
     done = sum(runs.values())
@@ -192,9 +204,11 @@ def dry_run_of(study: Study, folder: Path, *, as_json: bool) -> None:
             "classes": len(dataset.classes), "to_run": len(runs) - done, "done": done, "cells": cells,
         })  # fmt: skip
         return
-    print_table(plan_words(cells))
-    for note in closest_notes(plan.cells, folder):
-        out.print(note)
+    if cells:
+        print_table(plan_words(cells))
+    for note in (*closest_notes(mine, folder), words_of(part, mine, plan.cells, timed=timed)):
+        if note:
+            out.print(note)
     out.print(f"{len(runs) - done} of {len(runs)} runs to do in {folder}")
 
 

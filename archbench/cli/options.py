@@ -214,6 +214,13 @@ Tune = Annotated[
         help="Long trainings take their steps in the quickest way, found by a short trial; off: all the usual way.",
     ),
 ]  # fmt: skip
+Shard = Annotated[
+    str,
+    typer.Option(
+        "--shard", metavar="I/N", show_default="all of it", rich_help_panel=MEASURING,
+        help="Only the I-th of N parts of the runs, which are the same on every machine: 1/2 here, 2/2 elsewhere.",
+    ),
+]  # fmt: skip
 Epochs = Annotated[int, typer.Option("--epochs", help="Passes over the training data.", rich_help_panel=TRAINING)]
 Seeds = Annotated[str, typer.Option("--seeds", help="How many (3), or which ones (0,7,42).", rich_help_panel=TRAINING)]
 Seed = Annotated[int, typer.Option("--seed", help="The seed.", min=0, rich_help_panel=TRAINING)]
@@ -313,6 +320,13 @@ States = Annotated[
 Salvage = Annotated[
     Path | None,
     typer.Option("--salvage", help="Copy all that can be read into a new results folder.", metavar="FOLDER"),
+]
+Folders = Annotated[
+    list[Path], typer.Argument(help="Results folders: what stands in several counts as it is in the first.",
+                               metavar="FOLDER...", show_default=False)
+]  # fmt: skip
+Whole = Annotated[
+    Path, typer.Option("--out", "-o", help="The folder that they are merged into; it may hold some of it already.")
 ]
 Debug = Annotated[
     bool,

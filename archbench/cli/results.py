@@ -16,6 +16,7 @@ from archbench.cli.sharing import running, sharing, source, timing
 from archbench.cli.show import err, json_rows, out, print_json, print_table
 from archbench.comparison import Comparison
 from archbench.errors import ArchbenchError
+from archbench.units import number
 
 ROOT = Path("results")
 Found = TypeVar("Found")
@@ -72,8 +73,7 @@ def list_(
         every += rows
         if as_json:
             continue
-        counts = ", ".join(f"{count:,} {name}" for name, count in Counter(row["state"] for row in rows).items())
-        out.print(f"{folder}: {counts or 'no run'}")
+        out.print(f"{folder}: {state_words(Counter(row['state'] for row in rows))}")
         shown = rows[: limit or None]
         if shown:
             print_table(run_words(shown))
@@ -82,6 +82,11 @@ def list_(
     if as_json:
         print_json(every)
     _fail(failed)
+
+
+def state_words(states: Counter[str]) -> str:
+    """Return how many runs are in each state, as people read it."""
+    return ", ".join(f"{count:,} {state}" for state, count in states.items()) or "no run"
 
 
 def show(key: o.Key, results: o.Results = ROOT, as_json: o.AsJson = False, debug: o.Debug = False) -> None:
@@ -161,6 +166,35 @@ def gc(
     _fail(failed)
 
 
+def merge(
+    folders: o.Folders, out_folder: o.Whole = ROOT / "merged", as_json: o.AsJson = False, debug: o.Debug = False
+) -> None:
+    """Join results folders, such as the shards of a study, in one; they stay as they are. Merging again adds nothing.
+
+    Runs that contradict each other are named, and nothing is written then.
+    """
+    from archbench.merging import merge as merged
+    from archbench.stored import listed
+
+    found = merged(folders, out_folder)
+    states = Counter(row["state"] for row in listed(out_folder))
+    if as_json:
+        print_json({"folder": out_folder, "given": found.given, "apart": found.apart, "states": states})
+        return
+    for one in found.given:
+        out.print(
+            f"{one.folder}: {number(one.runs, 'run')}, {one.new_attempts:,} of {number(one.attempts, 'attempt')} new, "
+            f"{one.new_timings:,} of {number(one.timings, 'timing')} new"
+            + (f"; {number(one.twice, 'run')} done before with the same result" if one.twice else "")
+        )
+    for apart in found.apart:
+        err.print(
+            f"warning: {number(apart.cells, 'run')} of {apart.folder} with another {apart.why} "
+            "are kept, and stand in no table beside the others"
+        )
+    out.print(f"{out_folder}: {state_words(states)}")
+
+
 @sharing(source, running, timing)
 def resume(
     results: o.Results = ROOT, as_json: o.AsJson = False, quiet: o.Quiet = False, debug: o.Debug = False, **options: Any
@@ -168,7 +202,7 @@ def resume(
     """Go on with the last comparison of a results folder, or of each of several, where it was stopped."""
     from archbench.errors import InputError
     from archbench.loading import stored_folders
-    from archbench.stored import resumable
+    from archbench.stored import asked_for, resumable
 
     manner, protocol = options["manner"], options["protocol"]
     code = 0
@@ -189,7 +223,8 @@ def resume(
         data_root = None if options["data_root"] is None else str(options["data_root"])
         here = replace(study, data_root=data_root, download=options["download"])
         try:
-            finish(here, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=False)
+            rest = replace(manner, part=asked_for(folder))
+            finish(here, folder, rest, protocol, as_json=as_json, quiet=quiet, dry_run=False)
         except typer.Exit as end:
             code = code or end.exit_code
     _fail(failed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,6 +47,7 @@ Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON schema of
 def of_studies(
     dataset: MaybeDataset = None,
     seeds: MaybeSeeds = None,
+    shard: o.Shard = "1/1",
     dry_run: o.DryRun = False,
 ) -> None:
     """What is common to a study of one's own and a shipped one."""
@@ -109,21 +111,26 @@ def _do(
     out_folder: Path | None,
     as_json: bool,
     quiet: bool,
+    shard: str,
     dry_run: bool,
     protocol: Protocol,
     **place: Any,
 ) -> None:
-    """Do all of a study file at a scale; `place` is what it leaves to the machine."""
-    from archbench.described import run_described, searches
+    """Do all of a study file at a scale, or a shard of it; `place` is what it leaves to the machine."""
+    from archbench.described import refuse_division, run_described, searches
     from archbench.pretraining import with_pretrained
+    from archbench.shards import parse_shard
     from archbench.study_file import folder_of, study_of, tables_of
     from archbench.units import number
 
+    part = parse_shard(shard)
     study = study_of(described, scale, name=name, **place)
-    folder = out_folder or folder_of(study)
+    folder = out_folder or part.named(folder_of(study))
+    manner = replace(manner, part=part)
     if dry_run:
+        refuse_division(described, study, manner)
         _, pretrained = tables_of(described, study.scale)
-        dry_run_of(with_pretrained(study, pretrained, folder, dry=True), folder, as_json=as_json)
+        dry_run_of(with_pretrained(study, pretrained, folder, dry=True), folder, part, as_json=as_json)
         trials, models = searches(described, study)
         if trials and not as_json:
             out.print(f"then a search: {number(trials, 'trial')} of {number(models, 'model')}")
@@ -135,7 +142,8 @@ def _do(
             on_compared=lambda compared: files.extend(written(compared)),
         )  # fmt: skip
     comparison = reproduction.comparison
-    files += reproduction.write()
+    if comparison.records:
+        files += reproduction.write()
     if as_json:
         print_json({
             "name": study.name, "scale": study.scale, "folder": str(folder), "files": [str(file) for file in files],
@@ -146,7 +154,8 @@ def _do(
             "tuned": json_rows(reproduction.tuning.comparison.summary()) if reproduction.tuning else [],
         })  # fmt: skip
     else:
-        _print(reproduction)
+        if comparison.records:
+            _print(reproduction)
         if reproduction.tuning:
             print_search(reproduction.tuning)
         print_comparison(comparison, files)

@@ -36,8 +36,8 @@ def write_checkpoint(folder: Path, state: State) -> str:
     buffer = io.BytesIO()
     torch.save(state, buffer)
     content = buffer.getvalue()
-    write_bytes(_file(folder, state["epoch"]), content)
-    kept = {_file(folder, state["epoch"] - back) for back in range(KEPT)}
+    write_bytes(checkpoint_file(folder, state["epoch"]), content)
+    kept = {checkpoint_file(folder, state["epoch"] - back) for back in range(KEPT)}
     for other in set(folder.glob("epoch-*.pt")) - kept:  # a later one is of an attempt that was begun again
         other.unlink(missing_ok=True)
     return hashlib.sha256(content).hexdigest()
@@ -56,7 +56,7 @@ def read_checkpoint(folder: Path, kept: Sequence[tuple[int, str]], device: str) 
     notes = []
     for epoch, sha256 in reversed(kept):
         try:
-            content = _file(folder, epoch).read_bytes()
+            content = checkpoint_file(folder, epoch).read_bytes()
         except OSError as error:
             notes.append(f"the checkpoint of epoch {epoch} cannot be read ({error.strerror})")
             continue
@@ -74,5 +74,6 @@ def remove_checkpoints(folder: Path) -> None:
         folder.parent.rmdir()  # where none is left
 
 
-def _file(folder: Path, epoch: int) -> Path:
+def checkpoint_file(folder: Path, epoch: int) -> Path:
+    """Return where the state after an epoch lies in the folder of its run."""
     return folder / f"epoch-{epoch:06}.pt"

@@ -17,6 +17,7 @@ from archbench.schema.results import (
     MemoryFormat,
     Metrics,
     Outcome,
+    Place,
     Progress,
     Record,
     Split,
@@ -29,6 +30,6 @@ from archbench.schema.timings import Allocator, Conditions, Engine, Memory, Mode
 __all__ = [
     "RESULT_VERSION", "SETTLED", "SPLITS_OF_AN_EPOCH", "USUAL", "Allocator", "Attempt", "Budget", "Case", "Cell",
     "Conditions", "Cost", "Count", "Device", "Engine", "Environment", "Epoch", "Kind", "Knobs", "Memory",
-    "MemoryFormat", "Metrics", "Mode", "Outcome", "Peaks", "Precision", "Progress", "Recipe", "Record", "SizedModel",
-    "Split", "State", "Status", "Study", "Timing", "Training", "View", "changed", "digest", "fields",
+    "MemoryFormat", "Metrics", "Mode", "Outcome", "Peaks", "Place", "Precision", "Progress", "Recipe", "Record",
+    "SizedModel", "Split", "State", "Status", "Study", "Timing", "Training", "View", "changed", "digest", "fields",
 ]  # fmt: skip

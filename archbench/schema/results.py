@@ -19,6 +19,7 @@ SETTLED: frozenset[Status] = frozenset({"done", "diverged"})  # runs that would 
 State = Literal["pending", "running", "done", "failed", "diverged", "oom", "interrupted"]
 Kind = Literal["number", "nan", "+inf", "-inf", "unknown"]
 Split = Literal["train", "validation", "test"]
+Place = tuple[str, str, int | None, int]  # case, model, budget, seed
 SPLITS_OF_AN_EPOCH: tuple[Split, Split] = ("train", "validation")
 
 
@@ -157,6 +158,11 @@ class Cell:
             "recipe": changed(self.recipe),
             "result_version": self.result_version,
         })  # fmt: skip
+
+    @property
+    def place(self) -> Place:
+        """Where it stands in its study, whatever machine it is run on."""
+        return self.case, self.model, self.budget.target if self.budget else None, self.recipe.seed
 
     def keyed(self, key: str) -> Self:
         """Return the cell with a key that is known, which is then not computed."""

@@ -3,6 +3,7 @@
 database   the file: opened, made, brought up to date        versions   its tables, and those of older ones
 rows       every row with its hash                           records    nouns <-> rows
 owners     who is at work, by a lock of the kernel           check      what is damaged
+merge      the rows of several stores in one                 united     what several were asked for, as one
 """
 
 from __future__ import annotations
@@ -17,19 +18,17 @@ from archbench.schema import Attempt, Study, Timing
 from archbench.store import records as r
 from archbench.store.check import check
 from archbench.store.database import FILE_NAME, explained, open_for_work, open_to_read, transaction
-from archbench.store.owners import Owner, is_alive, owner_files
+from archbench.store.owners import Owner, is_alive, is_at_work, owner_files
 from archbench.store.records import Begun, Run, now
 from archbench.store.rows import insert, scan, text_of, update
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from archbench.schema import Cell, Epoch, Outcome, Record
 
-__all__ = ["FILE_NAME", "Begun", "Owner", "Run", "Store", "is_alive", "now", "owner_files"]
-
-LOST = "its process died"
+__all__ = ["FILE_NAME", "Begun", "Owner", "Run", "Store", "is_alive", "is_at_work", "now", "owner_files"]
 
 
 class Store:
@@ -73,7 +72,7 @@ class Store:
             for number, status, other in self._open_attempts(spec):
                 if status == "done" or is_alive(self.folder, other):
                     return None
-                self._lost(number)
+                r.lose(self._db, number)
             query = (
                 "SELECT 1 FROM attempts WHERE spec = ? AND id > ? AND owner != ? AND status NOT IN "
                 "('interrupted', 'damaged')"
@@ -139,12 +138,8 @@ class Store:
             running = list(scan(self._db, "attempts", self.damage, "WHERE status = 'running'"))
             dead = [row[0] for row in running if not is_alive(self.folder, row[3])]
             for attempt in dead:
-                self._lost(attempt)
+                r.lose(self._db, attempt)
         return dead
-
-    def _lost(self, attempt: int) -> None:
-        epochs = r.insert_missing_epochs(self._db, attempt, None)
-        update(self._db, "attempts", attempt, status="interrupted", error=LOST, epochs=epochs)
 
     def add_timings(self, timings: Iterable[Timing]) -> None:
         """Commit the timings of a session, all or none."""
@@ -152,16 +147,26 @@ class Store:
             for timing in timings:
                 insert(self._db, "timings", session=timing.session, sized_key=timing.sized_key, timing=text_of(timing))
 
-    def add_study(self, study: Study, cells: Sequence[tuple[Cell, str]]) -> None:
-        """Commit what was asked for and its cells with their cases, unless it is what was asked for last."""
-        keys = [(cell.key, case) for cell, case in cells]
-        if self.last_study() == (study, keys):
-            return
+    def add_study(self, study: Study, cells: Sequence[tuple[Cell, str]], asked: Collection[str] | None = None) -> None:
+        """Commit what was asked for, unless it is what was asked for last.
+
+        Args:
+            study: what was asked for.
+            cells: all of its cells, with their cases.
+            asked: the keys of those that were asked for here; those that were asked for before of this study stay. All
+                where None.
+        """
         with self._writing():
+            last = self.last_study()
+            before = {key for key, _ in last[1]} if last is not None and last[0] == study else set()
+            if asked is not None:
+                cells = [(cell, case) for cell, case in cells if cell.key in asked or cell.key in before]
+            keys = [(cell.key, case) for cell, case in cells]
+            if last == (study, keys):
+                return
             for cell, _ in cells:  # so that what is still to do can be listed
                 r.spec_of(self._db, cell)
-            names = text_of([(key, case) if case else key for key, case in keys])
-            insert(self._db, "studies", created_at=now(), keys=names, study=text_of(study))
+            r.insert_study(self._db, r.Asked(now(), study, keys))
 
     def records(self, keys: Iterable[str] | None = None, *, curves: bool = True) -> dict[str, Record]:
         """Return by key, in the order of `keys` (by default all, as they ran), the `done` run or the last attempt.
@@ -203,7 +208,7 @@ class Store:
             if attempt.state == "running" and attempt.owner not in alive:
                 alive[attempt.owner] = is_alive(self.folder, attempt.owner)
         return [
-            replace(attempt, state="interrupted", error=LOST)
+            replace(attempt, state="interrupted", error=r.LOST)
             if attempt.state == "running" and not alive[attempt.owner]
             else attempt
             for attempt in found
@@ -223,12 +228,8 @@ class Store:
     def last_study(self) -> tuple[Study, list[tuple[str, str]]] | None:
         """Return what was asked for last and its cells as (key, case), or None."""
         with self._reading():
-            rows = list(scan(self._db, "studies", self.damage))
-        if not rows:
-            return None
-        _, _, keys, study = rows[-1]
-        cells = msgspec.json.decode(keys, type=list[str | tuple[str, str]])
-        return msgspec.json.decode(study, type=Study), [(cell, "") if isinstance(cell, str) else cell for cell in cells]
+            asked = r.read_asked(self._db, self.damage)
+        return None if asked is None else (asked.study, asked.cells)
 
     def verify(self) -> list[str]:
         """Return all that is damaged, by name: pages, rows, and rows that are missing."""

@@ -67,8 +67,7 @@ def open_to_read(folder: Path) -> tuple[sqlite3.Connection, list[str]]:
         msg = f"there are no results in {folder}"
         raise StoreError(msg, "Run `archbench compare` first, or name the folder that it wrote.")
     with explained(path):
-        # A writer that was killed in a commit leaves a journal, which only one who may write can roll back.
-        db = _connect(path, "rw" if os.access(path, os.W_OK) and os.access(folder, os.W_OK) else "ro")
+        db = _connect_to_read(path)
         try:
             version = checked_version(db, path)
             if version == 0:
@@ -87,6 +86,24 @@ def open_to_read(folder: Path) -> tuple[sqlite3.Connection, list[str]]:
             db.close()
             raise
     return db, damage
+
+
+def is_made(folder: Path) -> bool:
+    """Whether the store of a folder has tables: a writer that is killed as it makes them leaves a file without any.
+
+    Raises:
+        StoreError: the file is no database.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return False
+    with explained(path), contextlib.closing(_connect_to_read(path)) as db:
+        return bool(db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0])
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    # A writer that was killed in a commit leaves a journal, which only one who may write can roll back.
+    return _connect(path, "rw" if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK) else "ro")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -88,6 +88,11 @@ def is_alive(folder: Path, token: str) -> bool:
     return False
 
 
+def is_at_work(folder: Path) -> bool:
+    """Whether any process is at work in a results folder."""
+    return any(is_alive(folder, file.stem) for file in owner_files(folder))
+
+
 def owner_files(folder: Path) -> list[Path]:
     """Return the locks of a results folder, of the living and of the dead."""
     return sorted((folder / FOLDER).glob("*.lock"))

@@ -23,6 +23,7 @@ from archbench.schema import (
     Outcome,
     Record,
     Status,
+    Study,
     Training,
 )
 from archbench.store.rows import COLUMNS, hash_of, insert, part, scan, text_of, update
@@ -39,6 +40,7 @@ TRAINING = msgspec.json.Decoder(Training)
 ENVIRONMENT, COST, MEMORY, TRAINED, ERROR, ENDED_AT = (
     COLUMNS["attempts"].index(name) for name in ("environment", "cost", "memory", "training", "error", "ended_at")
 )
+LOST = "its process died"
 MOST_KEYS_ASKED = 10_000  # beyond, reading everything is quicker
 
 
@@ -111,6 +113,13 @@ def insert_missing_epochs(db: sqlite3.Connection, attempt: int, training: Traini
     return len(there) + len(missing)
 
 
+def lose(db: sqlite3.Connection, attempt: int) -> None:
+    """Mark an attempt that a dead process left running as interrupted."""
+    update(
+        db, "attempts", attempt, status="interrupted", error=LOST, epochs=insert_missing_epochs(db, attempt, None)
+    )  # fmt: skip
+
+
 def outcome_row(outcome: Outcome, epochs: int) -> dict[str, Any]:
     """Return the columns of an attempt that its outcome fills."""
     training = outcome.training
@@ -135,6 +144,31 @@ def insert_record(db: sqlite3.Connection, record: Record) -> int:
     for epoch in training.epochs if training else ():
         insert_epoch(db, attempt, epoch)
     return attempt
+
+
+class Asked(NamedTuple):
+    """What was asked for at a time, and its cells by key and case."""
+
+    created_at: str
+    study: Study
+    cells: list[tuple[str, str]]
+
+
+def insert_study(db: sqlite3.Connection, asked: Asked) -> None:
+    """Add what was asked for."""
+    keys = text_of([(key, case) if case else key for key, case in asked.cells])
+    insert(db, "studies", created_at=asked.created_at, keys=keys, study=text_of(asked.study))
+
+
+def read_asked(db: sqlite3.Connection, damage: list[str]) -> Asked | None:
+    """Return what was asked for last; None for nothing."""
+    rows = list(scan(db, "studies", damage))
+    if not rows:
+        return None
+    _, created_at, keys, study = rows[-1]
+    cells = msgspec.json.decode(keys, type=list[str | tuple[str, str]])
+    named = [(cell, "") if isinstance(cell, str) else cell for cell in cells]
+    return Asked(created_at, msgspec.json.decode(study, type=Study), named)
 
 
 class Run(NamedTuple):

@@ -61,9 +61,11 @@ def update(db: sqlite3.Connection, table: str, number: int, **values: Any) -> No
 
 def part(db: sqlite3.Connection, noun: Any) -> int | None:
     """Return the id of what many rows share, which is kept once; None for None."""
-    if noun is None:
-        return None
-    content = text_of(noun)
+    return None if noun is None else part_of(db, text_of(noun))
+
+
+def part_of(db: sqlite3.Connection, content: str) -> int:
+    """Return the id of what many rows share, by its JSON."""
     found = db.execute("SELECT id FROM parts WHERE content = ?", (content,)).fetchone()
     if found is None:
         return insert(db, "parts", content=content)
