@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 import zoo
-from archbench.errors import DataError, InputError, ModelError, OutputError
+from archbench.errors import DataError, InputError, ModelError
 from archbench.reference import parse_reference
 from archbench.schema import View
 
@@ -79,18 +77,13 @@ def models(patterns: Sequence[str] = (), family: str | None = None, max_params: 
     """
     if "zoo.registry" in sys.modules or _plugins():
         return _models(patterns, family, max_params)  # there may be others' models, whose sources nobody watches
-    from archbench.data.cache import cache_folder
-    from archbench.files import write_bytes
+    from archbench.data.cache import recalled, remember
 
-    file = cache_folder() / "lists" / f"{_fingerprint(patterns, family, max_params)}.json"
-    with contextlib.suppress(OSError, ValueError):  # missing or damaged
-        checksum, _, content = file.read_bytes().partition(b"\n")
-        if hashlib.sha256(content).hexdigest().encode() == checksum:
-            return msgspec.json.decode(content, type=list[ListedModel])
-    rows = _models(patterns, family, max_params)
-    content = msgspec.json.encode(rows)
-    with contextlib.suppress(OutputError):  # a cache that cannot be written is done without
-        write_bytes(file, hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+    key = f"{patterns, family, max_params} {_fingerprint()}"
+    rows = recalled("lists", key, list[ListedModel])
+    if rows is None:
+        rows = _models(patterns, family, max_params)
+        remember("lists", key, rows)
     return rows
 
 
@@ -103,9 +96,9 @@ def _plugins() -> bool:
     return bool(importlib.metadata.entry_points(group=zoo.ENTRY_POINT_GROUP))
 
 
-def _fingerprint(*asked: object) -> str:
-    """Return a hash of a question and all that the answer follows from."""
-    found = hashlib.sha256(repr(asked).encode())
+def _fingerprint() -> str:
+    """Return a hash of all that a list follows from."""
+    found = hashlib.sha256()
     for name in COUNTING:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found.update(f"{name} {importlib.metadata.version(name)}".encode())
@@ -113,7 +106,7 @@ def _fingerprint(*asked: object) -> str:
     for package in (here, here.parent / "zoo"):
         for file in sorted(package.rglob("*.py")):
             found.update(file.read_bytes())
-    return found.hexdigest()[:32]
+    return found.hexdigest()
 
 
 def _models(patterns: Sequence[str], family: str | None, max_params: int | None) -> list[ListedModel]:

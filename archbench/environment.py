@@ -107,7 +107,7 @@ def resolve_devices(text: str) -> tuple[Device, ...]:
 def resolve_precision(text: str, device: Device) -> str:
     """Return what `auto` stands for on a device: `bf16` where it multiplies in that by itself; others as they are.
 
-    That no accuracy is lost by it is what the study `bf16-equivalence` is for.
+    It may be taken for as good because the study `bf16-equivalence` resolves no loss of accuracy; see docs/speed.md.
     """
     import torch
 

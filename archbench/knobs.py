@@ -13,27 +13,24 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from archbench.data.cache import cache_folder
+from archbench.data.cache import recalled, remember
 from archbench.environment import worker_allocator
-from archbench.errors import ArchbenchError, OutputError
-from archbench.files import write_bytes
+from archbench.errors import ArchbenchError
 from archbench.forward import torch_threads
-from archbench.schema import USUAL, Knobs, digest
+from archbench.schema import USUAL, Knobs
 from archbench.timing.clock import clock_for
 from archbench.timing.sessions import stepping
 from archbench.timing.steps import Request, make_steps
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from archbench.data import Dataset
     from archbench.schema import Cell, Cost
     from archbench.timing.clock import Clock
     from archbench.timing.steps import Step
 
+KIND = "knobs"  # of what is kept
 WAYS = (USUAL, Knobs("contiguous"))
 WORTH_S = 20.0  # of one training: what a trial of some seconds is worth it for
 FLOPS = 2e10  # a second, that a training is expected to reach before anything was measured
@@ -92,32 +89,24 @@ def find_knobs(cell: Cell, dataset: Dataset, clock: Clock | None = None) -> Knob
     Raises:
         ModelError: the model cannot be stepped at all.
     """
-    file = _file(cell)
-    trial = _read(file)
+    key = _key(cell)
+    trial = recalled(KIND, key, Trial)
     steps = steps_of(cell)
     hoped_s = (1 - 1 / COMPILED_GAIN) * steps * min(trial.usual_s, trial.contiguous_s) if trial else 0.0
     if trial is None or (not trial.tried and hoped_s > COMPILE_S):
         trial = _try(cell, dataset, clock or clock_for(cell.device))
-        with contextlib.suppress(OutputError):  # a cache that cannot be written is done without
-            write_bytes(file, msgspec.json.encode(trial))
+        remember(KIND, key, trial)
     return trial.best(steps)
 
 
-def _file(cell: Cell) -> Path:
+def _key(cell: Cell) -> str:
     sized = cell.sized
     assert sized is not None  # noqa: S101 - what could not be built has no steps
     told = (
         platform.node(), cell.device_name, cell.torch, cell.threads, worker_allocator(), sized.key,
         stepping(cell.recipe),
     )  # fmt: skip
-    return cache_folder() / "knobs" / f"{digest(told)[:32]}.json"
-
-
-def _read(file: Path) -> Trial | None:
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Trial)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return repr(told)
 
 
 def _try(cell: Cell, dataset: Dataset, clock: Clock) -> Trial:

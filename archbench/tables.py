@@ -88,9 +88,10 @@ def overhead(records: Sequence[Record], baseline: str | None = None) -> pd.DataF
     """Return one row a model, case and budget: what it costs as values and as ratios to the baseline.
 
     A model is set against the baseline of its own case and budget; where one of the two has a single size, against the
-    baseline that is nearest in parameters; where its case has no baseline, against that of another case. The baseline's
-    own cases are set against the first of them. Ratios of time are of models that were timed side by side, with their
-    95 % interval; accuracy differences are in points, paired by seed, with their 95 % t-interval.
+    baseline that is nearest in parameters; where its case has no baseline, against that of another case, on the same
+    data set if there is one. The baseline's own cases are set against the first of them on their data set. Ratios of
+    time are of models that were timed side by side, with their 95 % interval; accuracy differences are in points, on
+    one data set, paired by seed, with their 95 % t-interval.
     """
     import pandas as pd
 
@@ -123,10 +124,12 @@ def _paired(
     baseline = baseline or next((model for model, *_ in groups), "")
     bases = {key: group for key, group in groups.items() if key[0] == baseline and group[0].cell.sized is not None}
     for (model, case, budget), group in groups.items():
-        own = [base for key, base in bases.items() if key[1] == case] or list(bases.values())
+        data = group[0].cell.dataset
+        here = {key: base for key, base in bases.items() if base[0].cell.dataset == data} or bases
+        own = [base for key, base in here.items() if key[1] == case] or list(here.values())
         base = bases.get((baseline, case, budget)) or _nearest(group, own)
         if base is group:  # the cases of the baseline are set against the first of them
-            base = _nearest(group, [other for key, other in bases.items() if key[1] == next(iter(bases))[1]])
+            base = _nearest(group, [other for key, other in here.items() if key[1] == next(iter(here))[1]])
         yield (model, case, budget), group, base
 
 
@@ -174,7 +177,8 @@ def _compare(group: Sequence[Record], base: Sequence[Record] | None) -> dict[str
                 }
     accuracy, reference = _accuracy(group), _accuracy(base or ())
     row |= _estimate("test_accuracy", stats.mean(list(accuracy.values())))
-    difference = stats.paired_difference(accuracy, reference) if base and group is not base else None
+    comparable = other is not None and group is not base and other.cell.dataset == first.cell.dataset
+    difference = stats.paired_difference(accuracy, reference) if comparable else None
     row |= _estimate("accuracy_points", difference, scale=100)
     return row
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,7 +90,8 @@ def train(
         # Some nets flatten what their head gives.
         trained, images, prepare = nn.Sequential(net.head, nn.Flatten()), features, lambda kept: kept  # type: ignore[arg-type]
     batches = _batch_bounds(len(labels["train"]), recipe.batch_size)
-    knobs = knobs if features is None else USUAL  # steps on features are short in any way
+    if features is not None:  # steps on features are too short to pay for compiling
+        knobs = replace(knobs, compiled=False)
     stepper = _Stepper.of(net, trained, prepare, recipe, k, len(batches), device, knobs)
     state = (net, stepper.optimizer, stepper.scheduler)
     earlier = () if resume is None else resume[1]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from archbench.data.cache import cache_folder, cached
+from archbench.data.cache import cache_folder, cached, recalled, remember
+from archbench.schema import Peaks
 
 ARRAYS = {"images": np.arange(24, dtype=np.uint8).reshape(2, 3, 4), "labels": np.array([7, -1])}
 
@@ -104,6 +105,32 @@ def test_what_cannot_be_made_leaves_nothing(folder):
         cached("kind", "key", lambda: 1 / 0)
     assert not folder.exists()
     assert same(cached("kind", "key", Maker()))
+
+
+def test_a_noun_is_kept_under_its_kind_and_key(folder):
+    nouns = {("a", "x"): Peaks(1.0, 2.0), ("a", "y"): Peaks(3.0, 4.0), ("b", "x" * 999): Peaks(5.0, 6.0)}
+    assert [recalled(*place, Peaks) for place in nouns] == [None] * 3
+    for place, noun in nouns.items():
+        remember(*place, noun)
+    assert {place: recalled(*place, Peaks) for place in nouns} == nouns
+    assert recalled("a", "x", list[int]) is None  # another noun than is asked for
+
+
+def test_no_changed_or_missing_byte_gives_another_noun(folder):
+    remember("kind", "key", Peaks(12.0, 34.0))
+    (file,) = folder.rglob("*.json")
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :]):
+            file.write_bytes(damaged)
+            assert recalled("kind", "key", Peaks) is None
+
+
+def test_a_noun_that_cannot_be_kept_is_done_without(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("ARCHBENCH_CACHE", str(tmp_path / "file" / "cache"))
+    remember("kind", "key", Peaks(1.0, 2.0))
+    assert recalled("kind", "key", Peaks) is None
 
 
 def test_the_folder_is_the_variables_or_the_users(monkeypatch, tmp_path):

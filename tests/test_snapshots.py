@@ -225,10 +225,17 @@ def test_a_state_of_another_net_is_refused():
         snapshots.put_back(state, other, make_optimizer(other, RECIPE), scheduler)
 
 
-def test_a_state_tells_how_steps_were_taken_and_they_go_on_so(stripes):
+def frozen_below():
+    net = normed()
+    backbone, head = net[:-1], net[-1]
+    return frozen_net(nn.Sequential(OrderedDict(backbone=backbone, head=head)), "head", "backbone")
+
+
+@pytest.mark.parametrize("build", [normed, frozen_below])
+def test_a_state_tells_how_steps_were_taken_and_they_go_on_so(stripes, build):
     way = Knobs("contiguous")
     states = []
-    whole = train(normed, stripes, RECIPE, knobs=way, keep=lambda state: states.append(copied(state)))
-    resumed = train(normed, stripes, RECIPE, resume=(states[0], whole.epochs[:1]))
+    whole = train(build, stripes, RECIPE, knobs=way, keep=lambda state: states.append(copied(state)))
+    resumed = train(build, stripes, RECIPE, resume=(states[0], whole.epochs[:1]))
     assert (whole.knobs, resumed.knobs) == (way, way)
     assert resumed.weights_sha256 == whole.weights_sha256

@@ -114,6 +114,26 @@ def test_a_fixed_model_stands_against_the_nearest_baseline():
     ] == pytest.approx(-3)
 
 
+def test_accuracies_on_different_data_are_never_set_against_each_other():
+    def case(record, dataset, name):
+        return dataclasses.replace(record, cell=dataclasses.replace(record.cell, dataset=dataset, case=name))
+
+    records = [
+        case(record(model, 1000, seed, accuracy), dataset, name)
+        for name, dataset, cnn, net in (("a", "one", 0.9, 0.8), ("b", "two", 0.5, 0.4), ("c", "two", 0.6, 0.3))
+        for model, accuracy in (("cnn", cnn), ("net", net))
+        for seed in range(2)
+    ] + [case(record("net", 1000, 0, 0.7), "three", "d")]
+    rows = {(row["model"], row["case"]): row for row in overhead(records).to_dict("records")}
+    assert rows["cnn", "a"]["is_baseline"]
+    assert rows["cnn", "b"]["is_baseline"]
+    assert rows["cnn", "c"]["baseline"] == "cnn@1k, b"
+    assert rows["cnn", "c"]["accuracy_points"] == pytest.approx(10)
+    assert rows["net", "b"]["accuracy_points"] == pytest.approx(-10)
+    assert rows["net", "d"]["params_ratio"] == 1
+    assert pd.isna(rows["net", "d"]["accuracy_points"])
+
+
 def test_times_of_two_sessions_have_no_ratio():
     table = overhead([record("cnn", 1000, 0, 0.9, BASE), record("net", 1000, 0, 0.9, SLOW, session="later")])
     assert table["train_step_us_cpu"].tolist() == [100.0, 150.0]

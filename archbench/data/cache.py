@@ -1,4 +1,4 @@
-"""What is made once and kept: arrays on disk under a hash of what they were made from, outside any results folder."""
+"""What is made once and kept, outside any results folder: arrays and nouns, under a hash of what they follow from."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
 
 from archbench.errors import OutputError
-from archbench.files import UNFINISHED, check_folder, write_file
+from archbench.files import UNFINISHED, check_folder, write_bytes, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Arrays = Mapping[str, NDArray[np.generic]]
+
+T = TypeVar("T")
 
 CACHE_VARIABLE = "ARCHBENCH_CACHE"
 STALE_SECONDS = 3600
@@ -57,7 +61,7 @@ def cached(kind: str, key: str, make: Callable[[], Arrays], *, most_bytes: int |
     """
     import numpy as np
 
-    file = cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    file = _file(kind, key, ".npz")
     try:
         with file.open("rb") as source, np.load(source, allow_pickle=False) as stored:
             if stored.zip.testzip() is None:  # numpy checks only as much of an array as its header asks for
@@ -76,6 +80,28 @@ def cached(kind: str, key: str, make: Callable[[], Arrays], *, most_bytes: int |
         write_file(file, write)
         _sweep(file)
     return arrays
+
+
+def recalled(kind: str, key: str, of: type[T]) -> T | None:
+    """Return the noun that was kept under a key; None where there is none, or its file is damaged."""
+    try:
+        checksum, _, content = _file(kind, key, ".json").read_bytes().partition(b"\n")
+        if hashlib.sha256(content).hexdigest().encode() == checksum:
+            return msgspec.json.decode(content, type=of)
+    except (OSError, msgspec.DecodeError):
+        pass
+    return None
+
+
+def remember(kind: str, key: str, noun: object) -> None:
+    """Keep a noun under a key: all that it follows from. A cache that cannot be written is done without."""
+    content = msgspec.json.encode(noun)
+    with contextlib.suppress(OutputError):
+        write_bytes(_file(kind, key, ".json"), hashlib.sha256(content).hexdigest().encode() + b"\n" + content)
+
+
+def _file(kind: str, key: str, suffix: str) -> Path:
+    return cache_folder() / kind / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}{suffix}"
 
 
 def _sweep(file: Path) -> None:

@@ -60,7 +60,7 @@ class Knobs:
     """The way in which the steps of a training are taken: it decides how long they take, and their rounding.
 
     Attributes:
-        memory_format: the order of filters and maps in memory.
+        memory_format: the order of filters and maps in memory; a net that does not take channels-last stays contiguous.
         compiled: whether full batches go through a compiled network, or op by op.
     """
 

@@ -10,20 +10,15 @@ import contextlib
 import platform
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
-from archbench.data.cache import cache_folder
+from archbench.data.cache import recalled, remember
 from archbench.environment import device_name
-from archbench.errors import OutputError
-from archbench.files import write_bytes
 from archbench.forward import torch_threads
-from archbench.schema import Peaks, digest
+from archbench.schema import Peaks
 from archbench.timing.clock import clock_for
 from archbench.timing.locks import timing_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -32,6 +27,7 @@ if TYPE_CHECKING:
 
     Step = Callable[[], object]
 
+KIND = "peaks"  # of what is kept
 Format = Literal["fp32", "bf16", "tf32", "fp16"]
 FORMATS: dict[Device, tuple[Format, ...]] = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "tf32", "bf16", "fp16")}
 
@@ -60,23 +56,21 @@ def peaks_of(
         refresh: measure again.
         on_wait: is told what the measurement has to wait for, as it has the device alone.
     """
-    file = _file(device, precision, threads, environment)
-    if not refresh:
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode(file.read_bytes(), type=Peaks)
+    key = _key(device, precision, threads, environment)
+    if not refresh and (kept := recalled(KIND, key, Peaks)) is not None:
+        return kept
     with timing_on(device, on_wait), torch_threads(threads):
         peaks = Peaks(matmul_flops_per_s(device, precision), copy_bytes_per_s(device))
-    with contextlib.suppress(OutputError):  # a cache that cannot be written is done without
-        write_bytes(file, msgspec.json.encode(peaks))
+    remember(KIND, key, peaks)
     return peaks
 
 
-def _file(device: Device, precision: Format, threads: int, environment: Environment) -> Path:
+def _key(device: Device, precision: Format, threads: int, environment: Environment) -> str:
     told = (
         platform.node(), device_name(environment, device), environment.cores, environment.torch, device, precision,
         threads if device == "cpu" else 0,
     )  # fmt: skip
-    return cache_folder() / "peaks" / f"{digest(told)[:32]}.json"
+    return repr(told)
 
 
 def matmul_flops_per_s(
