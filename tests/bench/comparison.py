@@ -148,7 +148,7 @@ def main() -> None:
         for name in seconds if name != OURS
     ]  # fmt: skip
     tables = {
-        f"{seeds * len(MODELS) * len(BUDGETS)} runs of {epochs} epochs, {turns} turns": rows,
+        f"{seeds * len(MODELS) * len(BUDGETS)} runs of {epochs} epochs on {limit or 'all'} images, {turns} turns": rows,
         "What archbench spent it on": rows_of(spent),
     }
     versions = {name: own for name, own in pinned().items() if KERAS in found and name != "lightning"}
