@@ -16,7 +16,7 @@ from archbench.data import load_dataset
 from archbench.environment import capture, resolve_devices
 from archbench.errors import InputError, ModelError
 from archbench.loading import load
-from archbench.manner import TIMEOUT_S, Manner, everything, parse_retry
+from archbench.manner import TIMEOUT_S, Manner, everything, parse_executor, parse_retry
 from archbench.plan import outputs_for, silent
 from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget, View
@@ -52,6 +52,8 @@ def compare(
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
+    executor: str = "local",
+    ray_address: str | None = None,
     protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **settings: Any,
@@ -69,6 +71,8 @@ def compare(
             Models defined in the running script or notebook are always trained in this process.
         retry: which runs are tried again that came to nothing: `failed`, `oom`, `diverged`, or `none`.
         timeout: seconds without a step after which a run is ended and fails; 0 waits for ever.
+        executor: `local`, or `ray` for the nodes of a Ray cluster: docs/scale.md.
+        ray_address: of the cluster, `auto` or `host:port`; by default Ray is started on this machine.
         protocol: how long and how often steps are timed: `archbench.timing.Protocol(max_seconds=60)`.
         progress: is told of the progress.
         settings: everything else that `archbench.study.make_study` takes: `dataset`, `seeds`, `epochs`, `lr`, ...
@@ -82,14 +86,17 @@ def compare(
     return pipeline.run(
         study,
         Path(out) if out is not None else part.named(results_folder(study.dataset, name)),
-        manner=_manner(workers, retry, timeout, part),
+        manner=_manner(workers, retry, timeout, executor, ray_address, part),
         report=progress,
         protocol=protocol,
     )
 
 
-def _manner(workers: int | None, retry: str, timeout: float, part: Part = everything) -> Manner:
-    return Manner(workers, parse_retry(retry), timeout, part=part)
+def _manner(
+    workers: int | None, retry: str, timeout: float, executor: str, ray_address: str | None, part: Part = everything
+) -> Manner:
+    where = parse_executor(executor, ray_address)
+    return Manner(workers, parse_retry(retry), timeout, part=part, executor=where, ray_address=ray_address)
 
 
 def _import(plugins: Sequence[str]) -> None:
@@ -109,6 +116,8 @@ def reproduce(
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
+    executor: str = "local",
+    ray_address: str | None = None,
     protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **place: Any,
@@ -119,10 +128,12 @@ def reproduce(
         study: a name of `archbench studies`, or a path that ends in .toml.
         scale: `quick` or `full`; by default quick for a name and full for a file.
         out: the results folder; by default results/<study>-<scale>, or results/<study> for the full scale.
-        shard: as for `compare`. So are the next three.
+        shard: as for `compare`. So are the next five.
         workers: likewise.
         retry: likewise.
         timeout: likewise.
+        executor: likewise.
+        ray_address: likewise.
         protocol: likewise.
         progress: is told of the progress.
         place: what the file leaves to the machine: `data_root`, `download`, `dataset`, `seeds`, `device`, `threads`.
@@ -142,7 +153,7 @@ def reproduce(
         file,
         asked,
         Path(out) if out else part.named(folder_of(asked)),
-        manner=_manner(workers, retry, timeout, part),
+        manner=_manner(workers, retry, timeout, executor, ray_address, part),
         report=progress,
         protocol=protocol,
     )
@@ -157,6 +168,8 @@ def tune(
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
+    executor: str = "local",
+    ray_address: str | None = None,
     protocol: Protocol | None = None,
     progress: Callable[[Progress], None] = silent,
     **settings: Any,
@@ -168,9 +181,11 @@ def tune(
         trials: of every model.
         search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.search_space.default_space`.
         out: the results folder; by default results/tune-<data set>.
-        workers: as for `compare`. So are the next two.
+        workers: as for `compare`. So are the next four.
         retry: likewise.
         timeout: likewise.
+        executor: likewise.
+        ray_address: likewise.
         protocol: likewise.
         progress: is told of the progress.
         settings: as for `compare`, `budgets` among them.
@@ -186,9 +201,8 @@ def tune(
     folder = results_folder(study.dataset)
     space = parse_space(search) if search else None
     out = Path(out) if out else folder.with_name(f"tune-{folder.name}")
-    return tuning.tune(
-        study, out, trials, space, manner=_manner(workers, retry, timeout), report=progress, protocol=protocol
-    )
+    manner = _manner(workers, retry, timeout, executor, ray_address)
+    return tuning.tune(study, out, trials, space, manner=manner, report=progress, protocol=protocol)
 
 
 def size(

@@ -6,6 +6,7 @@ a new model has all of its comparison timed again.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +26,6 @@ from archbench.timing.sessions import Stepping, by_session, fits, stepping
 from archbench.units import number
 
 if TYPE_CHECKING:
-    import contextlib
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from archbench.execute import Ended, Message, Runner
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     Memories = dict[tuple[str, Stepping], Memory | None]
     Ways = dict[tuple[str, Stepping], Knobs]
+    Alone = Callable[[], contextlib.AbstractContextManager[None]]
 
 
 LOST_TIMES = 3  # that a job begins again when the process it came from dies
@@ -139,8 +140,11 @@ def _measure(bench: Bench, jobs: list[Job], on_measured: Callable[[Job, Message 
     lost: Counter[str] = Counter()
 
     def next_job() -> Job | None:
-        holding = training_now(jobs[0].cell.device, lambda why: None) if jobs else None  # nothing beside a timing
-        if holding is None:
+        if not jobs:
+            return None
+        local = bench.runner.local
+        holding = training_now(jobs[0].cell.device, lambda why: None) if local else contextlib.ExitStack()
+        if holding is None:  # nothing beside a timing
             return None
         held[jobs[0].cell.key] = holding
         return jobs.pop(0)
@@ -176,10 +180,12 @@ def time_plan(
     store: Store,
     protocol: Protocol,
     report: Report,
+    alone: Alone = contextlib.nullcontext,
 ) -> None:
     """Time all models that step alike in one session a device, unless a stored one has all that are known to work.
 
-    A model without a cost, whose process died or hung of one forward pass, is left out: it would do so here too.
+    A model without a cost, whose process died or hung of one forward pass, is left out: it would do so here too. What
+    is timed is timed within `alone`.
     """
     groups: dict[Stepping, list[Cell]] = {}
     for cell in plan.cells:
@@ -187,7 +193,7 @@ def time_plan(
             groups.setdefault(stepping(cell.recipe), []).append(cell)
     broken = {r.cell.sized.key for r in stored.values() if r.cell.sized is not None and r.status == "failed"}
     for device, group in itertools.product(plan.study.timing_devices, groups.values()):
-        _time_group(plan, group, broken, device, store, protocol, report)
+        _time_group(plan, group, broken, device, store, protocol, report, alone)
 
 
 def _time_group(
@@ -198,6 +204,7 @@ def _time_group(
     store: Store,
     protocol: Protocol,
     report: Report,
+    alone: Alone,
 ) -> None:
     study, recipe = plan.study, cells[0].recipe
     models = {cell.sized.key: cell.sized for cell in cells if cell.sized is not None}
@@ -221,12 +228,13 @@ def _time_group(
         engines=ENGINES[device], plugins=plugins_of(plan, cells),
     )  # fmt: skip
     try:
-        timings = time_models(
-            request, plan.environment, protocol=protocol, against=_against(cells, baseline),
-            on_ready=lambda number, of: report(Progress("time", what, *warming(number, of, protocol))),
-            on_width=lambda width: report(Progress("time", what, *shown(width, protocol))),
-            on_problem=lambda problem: report(Progress("time", what, 0, 1, problem)),
-        )  # fmt: skip
+        with alone():
+            timings = time_models(
+                request, plan.environment, protocol=protocol, against=_against(cells, baseline),
+                on_ready=lambda number, of: report(Progress("time", what, *warming(number, of, protocol))),
+                on_width=lambda width: report(Progress("time", what, *shown(width, protocol))),
+                on_problem=lambda problem: report(Progress("time", what, 0, 1, problem)),
+            )  # fmt: skip
     except ModelError as error:  # the models are trained all the same
         report(Progress("time", what, 0, 1, str(error)))
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 from archbench.errors import InputError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 RETRIED: frozenset[Status] = frozenset({"failed", "oom"})  # by default: it may have been the machine's fault
 RETRIABLE: frozenset[Status] = RETRIED | {"diverged"}
 TIMEOUT_S = 1800.0  # without a step
+
+Executor = Literal["local", "ray"]
 
 
 class Part(Protocol):
@@ -39,6 +41,8 @@ class Manner:
         tune: whether the quickest way to take a model's steps is looked for; else all go the usual way.
         timeout_s: without a step, after which a run is ended; 0 for never.
         part: which of the cells are run; all by default.
+        executor: where: on this machine, or on the nodes of a Ray cluster.
+        ray_address: of the cluster; None to start Ray on this machine.
     """
 
     workers: int | None = None
@@ -46,6 +50,8 @@ class Manner:
     timeout_s: float = TIMEOUT_S
     tune: bool = True
     part: Part = everything
+    executor: Executor = "local"
+    ray_address: str | None = None
 
 
 def to_do(record: Record, manner: Manner) -> bool:
@@ -63,6 +69,26 @@ def parse_tune(text: str) -> bool:
         msg = f"tune: {text!r} is not accepted"
         raise InputError(msg, "Give auto or off.")
     return text == "auto"
+
+
+def parse_executor(text: str, address: str | None) -> Executor:
+    """Return where runs are done.
+
+    Args:
+        text: of the option.
+        address: of a cluster, if one is named.
+
+    Raises:
+        InputError: neither `local` nor `ray`, or an address without Ray.
+    """
+    named: Executor | None = next((one for one in get_args(Executor) if one == text), None)
+    if named is None:
+        msg = f"executor: {text!r} is not accepted"
+        raise InputError(msg, f"Give {' or '.join(get_args(Executor))}.")
+    if address is not None and named != "ray":
+        msg = f"--ray-address {address} is given without --executor ray"
+        raise InputError(msg, "Give both, or none.")
+    return named
 
 
 def parse_retry(text: str) -> frozenset[Status]:

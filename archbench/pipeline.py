@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from archbench.environment import usable_cores
 from archbench.errors import InputError, Interrupted, Terminated
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER, Here, Isolated, Setup
+from archbench.execute.session import check_ray
 from archbench.instruments import Bench, costs_of, knobs_of, memories_of, modules_of, plugins_of, time_plan
 from archbench.loading import closest_notes, load
 from archbench.manner import Manner, to_do
@@ -109,6 +110,11 @@ def _checked(manner: Manner | None) -> Manner:
     if manner.workers is not None and manner.workers < 0:
         msg = f"workers: {manner.workers} is not accepted"
         raise InputError(msg, "Give a whole number from 0; 0 trains in this process.")
+    if manner.executor == "ray":
+        check_ray(manner.ray_address)
+        if manner.workers == 0:
+            msg = "--workers 0 trains in this process, and --executor ray on a cluster"
+            raise InputError(msg, "Give one of the two.")
     return manner
 
 
@@ -133,7 +139,7 @@ def _do(
     for note in closest_notes(todo, store.folder):  # why they are not taken from the store
         report(Progress("train", "", 0, 1, note, note=True))
     try:
-        with contextlib.closing(_runner(plan, store, manner)) as runner:
+        with contextlib.closing(_runner(plan, store, manner, report)) as runner:
             workers = _workers(plan, manner, runner)
             bench = Bench(runner, workers, manner.timeout_s)
             timed = timed and protocol is not None
@@ -141,7 +147,7 @@ def _do(
             memories = memories_of(todo, stored, bench, report) if protocol is not None else {}
             if timed and protocol is not None:
                 patient = replace(protocol, patience_s=manner.timeout_s)
-                time_plan(plan, stored, costs, store, patient, report)
+                time_plan(plan, stored, costs, store, patient, report, runner.alone)
             knobs = knobs_of(todo, costs, bench, report) if manner.tune else {}
             Sweep(plan, store, owner, manner, report, costs, memories, knobs, todo, since).run(runner, workers)
     except KeyboardInterrupt as stop:
@@ -151,8 +157,12 @@ def _do(
         raise kind(msg, "The same command goes on from there.") from None
 
 
-def _runner(plan: Plan, store: Store, manner: Manner) -> Runner:
-    """Return what does the jobs: this process where the models or data exist only in it, or where it is asked for."""
+def _runner(plan: Plan, store: Store, manner: Manner, report: Report) -> Runner:
+    """Return what does the jobs: this process where the models or data exist only in it, or where it is asked for.
+
+    Raises:
+        InputError: a cluster is asked for, and they exist only in this process.
+    """
     study = plan.study
     able = [cell for cell in plan.cells if cell.problem is None]
     weights = store.folder / WEIGHTS_FOLDER if study.keep_weights else None
@@ -164,11 +174,23 @@ def _runner(plan: Plan, store: Store, manner: Manner) -> Runner:
         checkpoints=str((store.folder / CHECKPOINTS_FOLDER).absolute()),
         weights=str(weights.absolute()) if weights else None,
     )
-    here = manner.workers == 0 or not able or "__main__" in modules_of(study, able)
+    only_here = "__main__" in modules_of(study, able)
+    if manner.executor == "ray" and able:
+        if only_here:
+            msg = "a model or data set is defined in the script that runs, which no other machine has"
+            raise InputError(msg, "Put it into a module that every node can import.")
+        from archbench.execute.cluster import Cluster
+
+        return Cluster(
+            setup, able, manner.ray_address, lambda words: report(Progress("train", "", 0, 1, words, note=True))
+        )
+    here = manner.workers == 0 or not able or only_here
     return Here(setup, plan.dataset_of) if here else Isolated(setup)
 
 
 def _workers(plan: Plan, manner: Manner, runner: Runner) -> int:
     if isinstance(runner, Here):
         return 0
+    if not runner.local:
+        return manner.workers or sys.maxsize  # as many as its nodes have room for
     return manner.workers or (1 if plan.study.device == "cuda" else max(1, usable_cores() // plan.study.threads))

@@ -76,6 +76,7 @@ class Sweep:
     _looked: float = 0.0
     _told: set[str] = field(default_factory=set)
     _finished: int = 0
+    _local: bool = True
 
     def __post_init__(self) -> None:
         # Work is weighed in MACs, so that the time left is not misled by the order.
@@ -98,7 +99,9 @@ class Sweep:
             self.waiting.remove(cell)
             self._refuse(cell)
         self.store.recover()
-        with Stops(self._stopping) as stops, core_groups(workers, self.plan.study.threads) as self._cores:
+        self._local = runner.local
+        cores = core_groups(workers if self._local else 0, self.plan.study.threads)
+        with Stops(self._stopping) as stops, cores as self._cores:
             self._stops = stops
             try:
                 runner.run(Work(
@@ -131,7 +134,7 @@ class Sweep:
         if not self.waiting:
             self._look_elsewhere()
         while self.waiting:
-            held = training_now(self.plan.study.device, self._say_once)
+            held = training_now(self.plan.study.device, self._say_once) if self._local else contextlib.ExitStack()
             if held is None:
                 return None
             cell = self.waiting.pop()

@@ -280,6 +280,18 @@ def test_a_run_that_fails_exits_with_3_and_keeps_the_others(monkeypatch, capsys)
     assert Path("results/digits/scatter.png").is_file()
 
 
+def test_where_runs_are_done_is_an_option(monkeypatch, capsys):
+    words = ("compare", "mlp", "--budgets", "3k")
+    assert invoke(monkeypatch, capsys, *words, "--ray-address", "auto") == (
+        2, "", "error: --ray-address auto is given without --executor ray. Give both, or none.\n"
+    )  # fmt: skip
+    pytest.importorskip("ray", reason="needs Ray: pip install 'archbench[ray]'")
+    code, out, err = invoke(monkeypatch, capsys, *words, "--executor", "ray", "--ray-address", "127.0.0.1:1")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: there is no cluster at 127.0.0.1:1: Connection refused. Give the address")
+    assert err.count("\n") == 1
+
+
 def test_help_names_every_command_and_needs_no_heavy_library():
     runner = CliRunner()
     out = runner.invoke(cli.app, ["--help"]).output

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import signal
 import sys
@@ -15,7 +16,7 @@ import zoo
 from archbench import instruments, pipeline
 from archbench.data import load_dataset
 from archbench.errors import DataError, InputError, Interrupted, StoreError
-from archbench.execute import LOGS_FOLDER, Job, Setup, work
+from archbench.execute import LOGS_FOLDER, Here, Job, Setup, work
 from archbench.loading import done_keys, load, stored_folders
 from archbench.manner import Manner
 from archbench.pipeline import run
@@ -325,3 +326,22 @@ def test_no_path_of_this_machine_is_stored(tmp_path):
     comparison = quick(small_study(["mlp"], ["3k"], seeds=1, data_root=tmp_path / "here"), out)
     assert comparison.study.data_root is None
     assert str(tmp_path).encode() not in (out / "results.sqlite").read_bytes()
+
+
+def test_what_is_timed_is_timed_with_nothing_beside_it_and_only_then(tmp_path, monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def alone(_):
+        seen.append("alone")
+        yield
+        seen.append("again with others")
+
+    timed = instruments.time_models
+    monkeypatch.setattr(Here, "alone", alone)
+    monkeypatch.setattr(
+        instruments, "time_models", lambda *args, **more: (seen.append("timed"), timed(*args, **more))[1]
+    )
+    for _ in range(2):
+        run(small_study(["mlp"], ["3k"], seeds=1, epochs=1), tmp_path, manner=Manner(0), protocol=QUICK)
+    assert seen == ["alone", "timed", "again with others"]

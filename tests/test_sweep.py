@@ -16,7 +16,7 @@ from test_schema import COST, RECORD, TRAINING
 from archbench import sweep
 from archbench.errors import InputError, OutputError
 from archbench.execute import CHECKPOINTS_FOLDER, Ended, Job, Message, folder_of
-from archbench.manner import RETRIABLE, RETRIED, Manner, parse_retry, to_do
+from archbench.manner import RETRIABLE, RETRIED, Manner, parse_executor, parse_retry, to_do
 from archbench.plan import make_plan
 from archbench.schema import Epoch, Metrics, Outcome
 from archbench.store import Begun, Owner, Store
@@ -33,6 +33,8 @@ def epoch_of(number):
 
 class Script:
     """Does jobs by telling what was written down for each, in the place of processes."""
+
+    local = True
 
     def __init__(self, *scripts, idle=lambda: None):
         self.scripts, self.idle = list(scripts), idle
@@ -104,6 +106,15 @@ def test_what_is_no_outcome_to_try_again_is_refused_with_those_that_are(text):
     with pytest.raises(InputError, match="is not accepted") as caught:
         parse_retry(text)
     assert caught.value.remedy == "Give some of diverged, failed, oom, separated by commas, or none."
+
+
+def test_where_runs_are_done_is_parsed():
+    assert parse_executor("local", None) == "local"
+    assert parse_executor("ray", "auto") == "ray"
+    for text, address in (("Ray", None), ("", None), ("local", "auto")):
+        with pytest.raises(InputError) as caught:
+            parse_executor(text, address)
+        assert caught.value.remedy
 
 
 @pytest.mark.parametrize("size", range(4))

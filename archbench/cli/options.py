@@ -221,6 +221,20 @@ Shard = Annotated[
         help="Only the I-th of N parts of the runs, which are the same on every machine: 1/2 here, 2/2 elsewhere.",
     ),
 ]  # fmt: skip
+Executor = Annotated[
+    str,
+    typer.Option(
+        "--executor", metavar="local|ray", rich_help_panel=MEASURING,
+        help="Where runs are done: on this machine, or on the nodes of a Ray cluster.",
+    ),
+]  # fmt: skip
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address", metavar="ADDRESS", rich_help_panel=MEASURING, show_default="Ray is started here",
+        help="The cluster that this machine is a node of: auto, or host:port.",
+    ),
+]  # fmt: skip
 Epochs = Annotated[int, typer.Option("--epochs", help="Passes over the training data.", rich_help_panel=TRAINING)]
 Seeds = Annotated[str, typer.Option("--seeds", help="How many (3), or which ones (0,7,42).", rich_help_panel=TRAINING)]
 Seed = Annotated[int, typer.Option("--seed", help="The seed.", min=0, rich_help_panel=TRAINING)]

@@ -78,15 +78,25 @@ def _protocol(processes: int, max_seconds: float, retime: bool) -> Protocol:
 
 
 def running(
-    workers: o.Workers = None, retry: o.Retry = "failed,oom", timeout: o.Timeout = 1800, tune: o.Tune = "auto"
+    workers: o.Workers = None,
+    retry: o.Retry = "failed,oom",
+    timeout: o.Timeout = 1800,
+    tune: o.Tune = "auto",
+    executor: o.Executor = "local",
+    ray_address: o.RayAddress = None,
 ) -> None:
     """How runs are run; the command gets one `manner`."""
 
 
-def _manner(workers: int | None, retry: str, timeout: float, tune: str) -> Manner:
-    from archbench.manner import Manner, parse_retry, parse_tune
+def _manner(
+    workers: int | None, retry: str, timeout: float, tune: str, executor: str, ray_address: str | None
+) -> Manner:
+    from archbench.manner import Manner, parse_executor, parse_retry, parse_tune
 
-    return Manner(workers, parse_retry(retry), timeout, parse_tune(tune))
+    return Manner(
+        workers, parse_retry(retry), timeout, parse_tune(tune),
+        executor=parse_executor(executor, ray_address), ray_address=ray_address,
+    )  # fmt: skip
 
 
 def steps(preprocess: o.Preprocess = "") -> None:

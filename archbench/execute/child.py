@@ -33,7 +33,7 @@ class Told:
         """Listen in a thread of its own."""
         self._channel = channel
         self._changed = threading.Condition()
-        self._kept = 0
+        self._kept = -1  # the last epoch that is committed; who has done none may be told of 0
         self.stop = False
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -42,10 +42,21 @@ class Told:
             for line in lines:
                 with self._changed:
                     word, _, number = line.partition(b" ")
-                    self.stop = self.stop or word == STOP
+                    if word == STOP:
+                        self.on_stop()
                     self._kept = int(number) if word == KEPT else self._kept
                     self._changed.notify_all()
-        os._exit(1)  # the parent is done with it, or dead
+        with self._changed:
+            self.on_end()
+            self._changed.notify_all()
+
+    def on_stop(self) -> None:
+        """Note that it is to end after the step."""
+        self.stop = True
+
+    def on_end(self) -> None:
+        """End: the parent is done with it, or dead."""
+        os._exit(1)
 
     def wait_for(self, epoch: int) -> None:
         """Return once an epoch is committed."""

@@ -100,7 +100,7 @@ class Ended:
     Attributes:
         exit_code: or None where a signal ended it.
         hung: whether it was ended since it gave no sign. by_kernel: whether the system ended it for its memory.
-        lost: whether it went with the warm process that it came from, through no fault of its own.
+        lost: whether it went with the process or the node that it came from, through no fault of its own.
         confused: whether it was ended since what came from it made no sense.
     """
 
@@ -119,6 +119,8 @@ class Ended:
             return f"it made no step for {seconds(timeout_s)} and was ended (--timeout)"
         if self.by_kernel:
             return "the system ended its process for want of memory"
+        if self.lost and self.signal is None:
+            return "it was lost with its node, or with Ray's process there"
         if self.signal is None:
             return f"its process ended with exit status {self.exit_code}"
         named = f" ({signal.Signals(self.signal).name})" if self.signal in set(signal.Signals) else ""
@@ -151,7 +153,7 @@ class Channel:
             received = self.connection.recv(1 << 16)
         except BlockingIOError:
             return iter(())
-        except ConnectionResetError:
+        except OSError:  # reset, or the network is gone
             received = b""
         if not received:
             return None

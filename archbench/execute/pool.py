@@ -24,6 +24,7 @@ from archbench.execute.kills import kernel_kills
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from archbench.execute.jobs import Setup
     from archbench.execute.stops import Stops
@@ -49,6 +50,7 @@ class Work:
         stops: says when to end.
         workers: processes at a time.
         timeout: gives the seconds after which a job's process that gave no sign is ended; None for never.
+        on_sign: is told that a job goes on, where there is no news of it.
     """
 
     next_job: Callable[[], Job | None]
@@ -58,13 +60,23 @@ class Work:
     stops: Stops
     workers: int = 1
     timeout: Callable[[Job], float | None] = lambda job: None
+    on_sign: Callable[[Job], None] = lambda job: None
 
 
 class Runner(Protocol):
-    """Does jobs."""
+    """Does jobs.
+
+    Attributes:
+        local: whether all are done on this machine, whose device and cores are then held for them.
+    """
+
+    local: bool
 
     def run(self, work: Work) -> None:
         """Do all jobs of a piece of work, or end early where it is told to stop."""
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Within: it lets no job of anybody run on this machine, as far as that is in its hands."""
 
     def close(self) -> None:
         """End what is left."""
@@ -85,6 +97,8 @@ class _Running:
 
 class Isolated:
     """Jobs in processes of their own, forked from a warm one; only this process writes to the store."""
+
+    local = True
 
     def __init__(self, setup: Setup) -> None:
         """Take what is common to all jobs; the warm process begins to import at once."""
@@ -205,6 +219,7 @@ class Isolated:
         if message.unwritable is not None:
             raise OutputError(*message.unwritable)
         if message == Message():
+            work.on_sign(running.job)
             return
         work.on_message(running.job, message)
         if message.epoch is not None:
@@ -261,6 +276,10 @@ class Isolated:
             self._nursery.kill()  # which ends all that came from it
             self._nursery.wait()
             self._nursery = None
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Hold nothing: it runs jobs only when it is told to."""
+        return contextlib.nullcontext()
 
     def close(self) -> None:
         """End the warm process."""

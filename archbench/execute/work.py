@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -151,6 +152,8 @@ def out_of_memory(error: BaseException) -> bool:
 class Here:
     """Jobs done one after the other in this process: for models that exist only here, and where it is asked for."""
 
+    local = True
+
     def __init__(self, setup: Setup, dataset_of: Callable[[Cell], Dataset]) -> None:
         """Take what is common to all jobs, and where their data are."""
         self._setup, self._dataset_of = setup, dataset_of
@@ -185,6 +188,10 @@ class Here:
                 os.chdir(here)  # wherever a model went
         remove_if_empty(path)
         work.on_end(job, Ended(0))
+
+    def alone(self) -> contextlib.AbstractContextManager[None]:
+        """Hold nothing: nothing else is done here."""
+        return contextlib.nullcontext()
 
     def close(self) -> None:
         """Nothing to end."""

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import select
 import signal
 import threading
 from types import SimpleNamespace
@@ -192,3 +194,14 @@ def test_the_grace_begins_with_the_first_signal(clock):
         signal.raise_signal(signal.SIGTERM)
         clock.now += 2
         assert asked.overdue
+
+
+def test_another_thread_may_ask_for_what_a_signal_asks_for():
+    with contextlib.closing(Stops()) as asked:
+        thread = threading.Thread(target=asked.ask, args=(2,))
+        thread.start()
+        assert select.select([asked.awoken], [], [], 30)[0]
+        thread.join()
+        asked.ask(1)
+        assert asked.level == 2
+    asked.ask(2)  # nobody waits any more

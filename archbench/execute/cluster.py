@@ -1,0 +1,301 @@
+"""The driver's side of a Ray cluster: a job is a task, whose process tells this one all that comes of it.
+
+No task is ever cancelled: Ray (2.60) ends the driver where a task that it cancels is just done. A process that hears
+nothing more from the driver ends by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import secrets
+import selectors
+import signal
+import socket
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from archbench.errors import OutputError, reason
+from archbench.execute.child import KEPT, STOP
+from archbench.execute.jobs import Channel, Ended, Job, Message, remove_if_empty
+from archbench.execute.nodes import Nodes, selector
+from archbench.execute.pool import LAST_WORDS_SECONDS, LOG, LOOK_SECONDS
+from archbench.execute.remote import Place, Said, do, variables
+from archbench.execute.session import Session
+from archbench.files import UNFINISHED, write_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from archbench.execute.jobs import Setup
+    from archbench.execute.pool import Work
+    from archbench.schema import Cell
+
+KILLED = Ended(None, signal.SIGKILL)
+PATIENCE_SECONDS = 60.0  # beyond --timeout, that the process on a node has to end a job that hangs, and say so
+
+
+@dataclass
+class _Task:
+    """A job that is a task of Ray.
+
+    Attributes:
+        result: Ray's, which is there once its process is done or lost. over: since when it is.
+        nodes: that it may be done on. node: that it is done on.
+        last: when it gave the last sign. channel: to its process, while there is one.
+        told: the level of stop that it was told of. since: when it was.
+    """
+
+    job: Job
+    result: Any
+    nodes: frozenset[str]
+    last: float
+    channel: Channel | None = None
+    node: str | None = None
+    ended: Ended | None = None
+    over: float | None = None
+    told: int = 0
+    since: float = 0.0
+
+
+class Cluster:
+    """Jobs on the nodes of a Ray cluster; only this process writes to the store, and each epoch waits until it has."""
+
+    local = False
+
+    def __init__(self, setup: Setup, cells: Sequence[Cell], address: str | None, say: Callable[[str], None]) -> None:
+        """Take what is to be done where; Ray is joined or started when there is something to do.
+
+        Args:
+            setup: what is common to all jobs.
+            cells: all that may be run.
+            address: of the cluster; None to start Ray on this machine.
+            say: is told what is worth a line.
+        """
+        self._setup, self._cells, self._address = setup, cells, address
+        self._say, self._say_once = say, functools.cache(say)
+        self._tasks: dict[str, _Task] = {}  # by their tokens
+        self._opened: contextlib.ExitStack | None = None
+
+    def join(self) -> None:
+        """Join or start Ray, listen, and see which nodes are as this one.
+
+        Raises:
+            InputError: there is no Ray, or no node that is as this one.
+            OutputError: the results folder cannot be written.
+        """
+        if self._opened is not None:
+            return
+        with contextlib.ExitStack() as opened:
+            session = opened.enter_context(contextlib.closing(Session(self._address)))
+            import ray
+
+            self._listener = opened.enter_context(socket.create_server((ray.util.get_node_ip_address(), 0)))
+            self._listener.setblocking(False)
+            self._heard = opened.enter_context(selectors.DefaultSelector())
+            self._heard.register(self._listener, selectors.EVENT_READ)
+            witness = write_bytes(Path(self._setup.logs).with_name(f"{UNFINISHED}{secrets.token_hex(16)}"), b"")
+            opened.callback(witness.unlink, missing_ok=True)
+            self._place = Place(self._setup, variables(), self._listener.getsockname()[:2], str(witness))
+            self._nodes = Nodes(self._cells, self._place, self._say, own=session.own)
+            self._do = ray.remote(max_retries=0)(do)
+            self._opened = opened.pop_all()
+
+    def run(self, work: Work) -> None:
+        """Do all jobs of a piece of work, each on a node that has room for it.
+
+        Raises:
+            InputError, OutputError: see `join`.
+        """
+        if not work.more():
+            return
+        work.stops.raising = True  # nothing is begun yet that would have to end well
+        self.join()
+        work.stops.raising = False
+        self._heard.register(work.stops.awoken, selectors.EVENT_READ)
+        try:
+            while self._tasks or (work.more() and not work.stops.level):
+                self._nodes.look()
+                self._begin(work)
+                self._hear(work)
+                self._obey(work)
+                self._finish(work)
+        finally:
+            self._heard.unregister(work.stops.awoken)
+            self._end_all()
+
+    def _begin(self, work: Work) -> None:
+        while len(self._tasks) < min(work.workers, self._nodes.room) and not work.stops.level:
+            job = work.next_job()
+            if job is None:
+                return
+            token, nodes = secrets.token_hex(16), frozenset(self._nodes.usable)
+            result = self._do.options(
+                num_cpus=job.cell.threads, num_gpus=int(job.cell.device == "cuda"), label_selector=selector(nodes),
+                name=f"archbench {job.kind} {job.cell.key[:16]}",
+            ).remote(job, self._place, token, work.timeout(job))  # fmt: skip
+            self._tasks[token] = _Task(job, result, nodes, time.monotonic())
+
+    def _hear(self, work: Work) -> None:
+        for key, _ in self._heard.select(LOOK_SECONDS):
+            if key.fileobj is work.stops.awoken:
+                work.stops.drain()
+            elif key.fileobj is self._listener:
+                with contextlib.suppress(OSError):  # it has gone again
+                    connection, _ = self._listener.accept()
+                    connection.setblocking(False)
+                    self._heard.register(connection, selectors.EVENT_READ, Channel(connection))
+            else:
+                self._hear_on(key.data, work)
+
+    def _hear_on(self, channel: Channel, work: Work) -> None:
+        lines = channel.lines()
+        for line in lines or ():
+            task, said = self._told_by(channel, line)
+            if task is None or said is None:
+                lines = None
+                break
+            self._take(task, said, work)
+        if lines is None:
+            self._hang_up(channel)
+
+    def _told_by(self, channel: Channel, line: bytes) -> tuple[_Task | None, Said | None]:
+        """Return who says what; nothing of somebody who is none of ours: the first line names the task."""
+        try:
+            said = msgspec.json.decode(line, type=Said)
+        except (msgspec.MsgspecError, UnicodeError):
+            return None, None
+        if said.token is None:
+            return next((task for task in self._tasks.values() if task.channel is channel), None), said
+        task = self._tasks.get(said.token)
+        if task is not None:
+            task.channel, task.node = channel, said.node
+            _commit(task, 0)  # now it may begin
+        return task, said
+
+    def _hang_up(self, channel: Channel) -> None:
+        self._heard.unregister(channel.connection)
+        channel.connection.close()
+        for task in self._tasks.values():
+            if task.channel is channel:
+                task.channel = None
+
+    def _take(self, task: _Task, said: Said, work: Work) -> None:
+        """Take what a task said; it is told once an epoch is committed."""
+        task.last = time.monotonic()
+        task.ended = said.ended or task.ended
+        message = said.message
+        if said.note is not None:
+            self._say_once(said.note)
+        if message is None or message == Message():
+            return
+        if message.unwritable is not None:
+            raise OutputError(*message.unwritable)
+        work.on_message(task.job, message)
+        if message.epoch is not None:
+            _commit(task, message.epoch.epoch)
+
+    def _obey(self, work: Work) -> None:
+        """Pass a stop on; a process that does not end its job at once is given up: it hears nothing more, and ends."""
+        level = 2 if work.stops.level > 1 or work.stops.overdue else work.stops.level
+        for task in self._tasks.values():
+            if task.told < level:
+                task.told, task.since = level, time.monotonic()
+                if task.channel is None:
+                    task.ended = task.ended or KILLED  # it has not begun, and will find nobody
+                elif level == 1:
+                    _tell(task, STOP + b"\n")
+                else:
+                    with contextlib.suppress(OSError):
+                        task.channel.connection.shutdown(socket.SHUT_WR)
+            elif level > 1 and time.monotonic() - task.since > LAST_WORDS_SECONDS:
+                task.ended = task.ended or KILLED
+
+    def _finish(self, work: Work) -> None:
+        for token, task in list(self._tasks.items()):
+            ended = task.ended or self._hung(task, work) or self._lost(task)
+            if ended is not None:
+                if task.channel is not None:
+                    self._hang_up(task.channel)
+                del self._tasks[token]
+                work.on_end(task.job, ended)
+
+    def _hung(self, task: _Task, work: Work) -> Ended | None:
+        """Give up a task whose process did not even say that its job hangs."""
+        timeout = work.timeout(task.job)
+        if task.node is None or timeout is None or time.monotonic() - task.last < timeout + PATIENCE_SECONDS:
+            return None
+        self._nodes.doubt(task.node)
+        return replace(KILLED, hung=True)
+
+    def _lost(self, task: _Task) -> Ended | None:
+        """Return how a task ended whose process did not say; None while it may go on, or its words be on their way."""
+        import ray
+
+        if not ray.wait([task.result], timeout=0)[0]:
+            # Ray waits for nodes that never come back.
+            there = self._nodes.any_there(frozenset({task.node}) if task.node else task.nodes)
+            return None if there else Ended(lost=True)
+        task.over = task.over or time.monotonic()
+        if task.channel is not None and time.monotonic() - task.over < LAST_WORDS_SECONDS:
+            return None
+        ended, why = how(task.result)
+        if ended.lost and task.node is not None:
+            self._nodes.doubt(task.node)
+        if not task.told:
+            self._say(f"node {self._nodes.name(task.node)}: {why}")
+        return ended
+
+    def _end_all(self) -> None:
+        """Let what is under way end: a process that hears nothing more ends its job at once."""
+        import ray
+
+        left = list(self._tasks.values())
+        for task in left:
+            if task.channel is not None:
+                self._hang_up(task.channel)
+        self._tasks.clear()
+        if left:
+            ray.wait([task.result for task in left], num_returns=len(left), timeout=LAST_WORDS_SECONDS)
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Within: all of this machine's node is held, so that Ray begins nothing there."""
+        self.join()
+        with self._nodes.alone():
+            yield
+
+    def close(self) -> None:
+        """Leave the cluster, or stop the Ray that was started."""
+        if self._opened is not None:
+            self._opened.close()
+            remove_if_empty(Path(self._setup.logs) / LOG)
+
+
+def how(result: Any) -> tuple[Ended, str]:
+    """Return how a task ended that did not say so itself, and why in words: Ray has it in the place of a result."""
+    import ray
+
+    try:
+        ray.get(result)
+    except ray.exceptions.OutOfMemoryError:
+        return replace(KILLED, by_kernel=True), "Ray ended a process for want of memory"
+    except ray.exceptions.RayTaskError as error:
+        return Ended(1), reason(error.cause or error)
+    except ray.exceptions.RayError as error:
+        return Ended(lost=True), f"a run was lost ({type(error).__name__}); it is begun again where there is room"
+    return Ended(lost=True), "a run was lost with its connection; it is begun again where there is room"
+
+
+def _commit(task: _Task, epoch: int) -> None:
+    _tell(task, b"%s %d\n" % (KEPT, epoch))
+
+
+def _tell(task: _Task, line: bytes) -> None:
+    if task.channel is not None:
+        with contextlib.suppress(OSError):  # it has ended already
+            task.channel.connection.sendall(line)
