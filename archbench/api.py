@@ -16,7 +16,7 @@ from archbench.data import load_dataset
 from archbench.environment import capture, resolve_devices
 from archbench.errors import InputError, ModelError
 from archbench.loading import load
-from archbench.manner import TIMEOUT_S, Manner, everything, parse_executor, parse_retry
+from archbench.manner import TIMEOUT_S, Manner, everything, parse_executor, parse_retry, parse_tune
 from archbench.plan import outputs_for, silent
 from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget, View
@@ -52,6 +52,7 @@ def compare(
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
+    tune: str = "auto",
     executor: str = "local",
     ray_address: str | None = None,
     protocol: Protocol | None = None,
@@ -71,6 +72,7 @@ def compare(
             Models defined in the running script or notebook are always trained in this process.
         retry: which runs are tried again that came to nothing: `failed`, `oom`, `diverged`, or `none`.
         timeout: seconds without a step after which a run is ended and fails; 0 waits for ever.
+        tune: `auto` to look for the quickest way to take long trainings' steps, `off` to take all the usual way.
         executor: `local`, or `ray` for the nodes of a Ray cluster: docs/scale.md.
         ray_address: of the cluster, `auto` or `host:port`; by default Ray is started on this machine.
         protocol: how long and how often steps are timed: `archbench.timing.Protocol(max_seconds=60)`.
@@ -86,17 +88,24 @@ def compare(
     return pipeline.run(
         study,
         Path(out) if out is not None else part.named(results_folder(study.dataset, name)),
-        manner=_manner(workers, retry, timeout, executor, ray_address, part),
+        manner=_manner(workers, retry, timeout, executor, ray_address, tune, part),
         report=progress,
         protocol=protocol,
     )
 
 
 def _manner(
-    workers: int | None, retry: str, timeout: float, executor: str, ray_address: str | None, part: Part = everything
+    workers: int | None,
+    retry: str,
+    timeout: float,
+    executor: str,
+    ray_address: str | None,
+    tune: str = "auto",
+    part: Part = everything,
 ) -> Manner:
-    where = parse_executor(executor, ray_address)
-    return Manner(workers, parse_retry(retry), timeout, part=part, executor=where, ray_address=ray_address)
+    return Manner(
+        workers, parse_retry(retry), timeout, parse_tune(tune), part, parse_executor(executor, ray_address), ray_address
+    )
 
 
 def _import(plugins: Sequence[str]) -> None:
@@ -116,6 +125,7 @@ def reproduce(
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
+    tune: str = "auto",
     executor: str = "local",
     ray_address: str | None = None,
     protocol: Protocol | None = None,
@@ -132,6 +142,7 @@ def reproduce(
         workers: likewise.
         retry: likewise.
         timeout: likewise.
+        tune: likewise.
         executor: likewise.
         ray_address: likewise.
         protocol: likewise.
@@ -153,7 +164,7 @@ def reproduce(
         file,
         asked,
         Path(out) if out else part.named(folder_of(asked)),
-        manner=_manner(workers, retry, timeout, executor, ray_address, part),
+        manner=_manner(workers, retry, timeout, executor, ray_address, tune, part),
         report=progress,
         protocol=protocol,
     )

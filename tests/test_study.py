@@ -235,6 +235,23 @@ def test_plugins_are_imported_from_python_too():
         archbench.compare("mlp", "3k", plugins=["no_such_plugin"])
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"tune": "fast"}, "tune: 'fast'"),
+        ({"retry": "done"}, "retry: 'done'"),
+        ({"executor": "slurm"}, "executor: 'slurm'"),
+        ({"ray_address": "auto"}, "ray"),
+    ],
+)
+def test_a_manner_that_is_none_is_refused_from_python_too(words, said, tmp_path):
+    with pytest.raises(InputError, match=said):
+        archbench.compare("mlp", "3k", out=tmp_path / "out", **words)
+    with pytest.raises(InputError, match=said):
+        archbench.reproduce("mnist-heads", out=tmp_path / "out", **words)
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_overhead_against_what_was_not_compared(filled):
     with pytest.raises(InputError, match="'nope' is not among"):
         filled.overhead("nope")
