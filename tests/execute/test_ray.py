@@ -55,7 +55,7 @@ def waiting(num_classes, width=8):
     return Waiting(num_classes, width)
 """
 SOON = {"health_check_period_ms": 500, "health_check_initial_delay_ms": 500, "health_check_failure_threshold": 3}
-WITHIN = 60  # seconds that anything may take: what happens sooner is not waited for
+WITHIN = 180  # seconds that anything may take: what happens sooner is not waited for
 
 KILLED_AS_HUNG = Ended(None, signal.SIGKILL, hung=True)
 
