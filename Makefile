@@ -1,5 +1,6 @@
 # make compare   the main job on the embedded data set
 # make test      the tests          make lint      style, types, layers
+# make coverage  the tests, and which lines they run: it takes nearly twice as long
 # make test-faults  what may go wrong, again and again: fifty moments each instead of two
 # make plots     every figure under results/ again, from what is stored
 # make bench     the benchmarks: ratios measured side by side, printed, kept and never asserted; hours. The last compares
@@ -10,7 +11,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: compare test test-faults lint plots bench clean
+.PHONY: compare test coverage test-faults lint plots bench clean
 
 compare: $(READY)
 	$(BIN)/archbench compare cnn mobilenet --budgets 30k,200k,1.6M
@@ -21,8 +22,11 @@ plots: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
+coverage: $(READY)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal --cov=archbench --cov=zoo --cov-report=term:skip-covered
+
 test-faults: $(READY)
-	ARCHBENCH_FAULTS=50 $(BIN)/python -m pytest --numprocesses auto --dist worksteal --no-cov tests/faults
+	ARCHBENCH_FAULTS=50 $(BIN)/python -m pytest --numprocesses auto --dist worksteal tests/faults
 
 bench: $(READY)
 	$(BIN)/python tests/bench/counters.py
