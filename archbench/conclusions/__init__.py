@@ -1,5 +1,76 @@
 """Runs -> what can be concluded from them: pure data, which pages, figures and files are made of."""
 
-from archbench.conclusions.nouns import Conclusions
+from __future__ import annotations
 
-__all__ = ["Conclusions"]
+from typing import TYPE_CHECKING, Any
+
+from archbench.conclusions.answer import answer
+from archbench.conclusions.curves import crossovers_table, fits_tables
+from archbench.conclusions.fronts import pareto_table
+from archbench.conclusions.learning import curves_of, diagnoses_table, enough_table, gaps_table
+from archbench.conclusions.nouns import COLUMNS, Conclusions
+from archbench.conclusions.pairs import pairs_table
+from archbench.conclusions.points import by_dataset, points_of, points_table
+from archbench.conclusions.verdicts import verdicts_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+__all__ = ["COLUMNS", "Conclusions", "conclude"]
+
+INTEGERS = ("budget", "n", "test_images", "seeds_needed", "sizes", "runs", "crossings", "epoch", "of_epochs", "models")
+FLAGS = ("resolved", "on_front", "sure", "settled", "tie", "extrapolated")
+WORDS = frozenset({
+    "dataset", "name", "series", "model", "family", "case", "not_done", "first", "second", "by", "x", "before", "after",
+    "verdict", "axes", "dominated_by", "refused", "diagnosis", "unit", "note", "baseline", "mode", "device", "sentence",
+})  # fmt: skip
+
+
+def conclude(
+    runs: pd.DataFrame, epochs: pd.DataFrame | None = None, overhead: pd.DataFrame | None = None
+) -> Conclusions:
+    """Return what can be said of runs, data set by data set.
+
+    Args:
+        runs: a row a run (`archbench.frame.runs_frame`); those that are not done are counted, and go into no figure.
+        epochs: a row a run, epoch and split (`archbench.frame.epochs_frame`); without it nothing is diagnosed.
+        overhead: ratios of times that were taken side by side (`archbench.tables.overhead`); without it there are no
+            verdicts, as times of different sessions do not compare.
+    """
+    points = points_of(runs)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
+    rows["points"] = points_table(points)
+    sentences: list[str] = []
+    groups = by_dataset(points)
+    for dataset, group in groups.items():
+        pairs, crossovers = pairs_table(group), crossovers_table(group)
+        fits, drawn = fits_tables(group)
+        curves = {} if epochs is None else curves_of(group, epochs)
+        found = {
+            "pairs": pairs, "crossovers": crossovers, "pareto": pareto_table(group), "fits": fits, "fit_lines": drawn,
+            "diagnoses": diagnoses_table(group, curves), "gaps": gaps_table(group, curves),
+            "enough": enough_table(group, curves),
+        }  # fmt: skip
+        for name, more in found.items():
+            rows[name] += more
+        said = answer(group, pairs, crossovers)
+        sentences += [f"{dataset}: {sentence}" for sentence in said] if len(groups) > 1 else said
+    if overhead is not None and len(overhead):
+        places = {(point.model, point.case, point.budget): (point.dataset, point.name) for point in points}
+        rows["verdicts"] = verdicts_table(overhead, places)
+    tables = {name: _table(rows[name], columns) for name, columns in COLUMNS.items()}
+    return Conclusions(answer=tuple(sentences) or ("Nothing has been run.",), **tables)
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """Return rows as a frame of these columns, typed alike whether it has rows or not."""
+    import pandas as pd
+
+    table = pd.DataFrame(list(rows), columns=list(columns))
+    kinds = {
+        name: "Int64" if name in INTEGERS else "boolean" if name in FLAGS else object if name in WORDS else float
+        for name in columns
+    }
+    return table.astype(kinds)  # type: ignore[arg-type]

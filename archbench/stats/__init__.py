@@ -4,7 +4,7 @@ docs/statistics.md states every rule with its source.
 """
 
 from archbench.stats.crossing import Crossing, Crossings, crossings, crossover, leads, surely_uncrossed
-from archbench.stats.fit import PowerLaw, fit_power_law
+from archbench.stats.fit import REACH, PowerLaw, fit_power_law
 from archbench.stats.intervals import (
     CONFIDENCE,
     Estimate,
@@ -32,6 +32,7 @@ from archbench.stats.ranks import agreement
 
 __all__ = [
     "CONFIDENCE",
+    "REACH",
     "Crossing",
     "Crossings",
     "Estimate",

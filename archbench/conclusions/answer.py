@@ -1,0 +1,143 @@
+"""The answer in a sentence or two: who is ahead where, and what is not resolved."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archbench.conclusions.points import lines_of
+from archbench.units import compact, micros, number, short, with_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from archbench.conclusions.points import Point
+
+    Rows = Sequence[Mapping[str, Any]]
+
+UNITS = {"params": "parameters", "macs": "MACs", "step_us": "µs a step"}
+
+
+def answer(points: Sequence[Point], pairs: Rows, crossovers: Rows) -> list[str]:
+    """Return the sentences for the points of one data set, the most important first.
+
+    Two lines are told by where they cross in parameters, more of them and single points by who leads at each size.
+    """
+    done = [point for point in points if point.accuracies]
+    if not done:
+        return ["No run is done: nothing can be concluded."]
+    lines = lines_of(done)
+    if len(done) == 1 or len(lines) == 1:
+        named = "; ".join(f"{point.name} {_accuracy(point)}" for point in done)
+        return [f"There is one model, and nothing to compare it with: {named}."]
+    crossed = [row for row in crossovers if row["x"] == "params"]
+    said = crossing_sentences(crossed, _seeds(done)) if len(lines) == 2 and crossed else []
+    return said + _leaders(done, pairs)
+
+
+def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
+    """Return what rows of `Conclusions.crossovers`, of two lines and one x, come to."""
+    first = rows[0]
+    unit = UNITS[first["x"]]
+    between = f"between {_at(first['x'], first['from_x'])} and {_at(first['x'], first['to_x'])} {unit}"
+    if first["verdict"] == "none":
+        return [f"No crossing {between}: {first['before']} is ahead throughout."]
+    if first.get("value") is None:
+        return [f"No crossing is seen {between}, where {first['before']} is ahead in the mean; not resolved with {seeds}."]
+    if len(rows) == 1:
+        where = f"about {_at(first['x'], first['value'])} {unit}{_interval(first)}"
+        if first["verdict"] == "crossing":
+            return [f"{first['before']} is ahead below {where}, {first['after']} above it."]
+        return [
+            f"The means cross at {where}, {first['before']} being ahead below it; "
+            f"whether they truly do is not resolved with {seeds}."
+        ]
+    places = [f"{_at(row['x'], row['value'])}{_interval(row) or ' (not resolved)'}" for row in rows]
+    ahead = ", then ".join([first["before"], *(row["after"] for row in rows)])
+    return [f"The two cross {number(len(rows), 'time')} {between}, at {_joined(places)}: ahead is {ahead}."]
+
+
+def _leaders(points: Sequence[Point], pairs: Rows) -> list[str]:
+    """Return who leads at each budget, and among the models without one."""
+    budgets = dict.fromkeys(point.budget for point in points)
+    told: dict[str, list[str]] = {}
+    open_: list[str] = []
+    alone: list[str] = []
+    for budget in budgets:
+        group = sorted((p for p in points if p.budget == budget), key=_mean, reverse=True)
+        where = "" if budget is None else compact(budget)
+        if len(group) < 2:
+            alone.append(f"{group[0].name} with {_accuracy(group[0])}")
+            continue
+        row, sign = _between(pairs, group[0].name, group[1].name)
+        difference = f"{_points(row, sign)} over {_short(group[1])}"
+        if row is not None and row["resolved"]:
+            told.setdefault(_short(group[0]), []).append(f"{where} ({difference})" if where else f"({difference})")
+        else:
+            at = f"at {where} " if where else ""
+            open_.append(f"{at}{_short(group[0])} and {_short(group[1])} ({_points(row, sign)})")
+    sentences = [
+        f"Most accurate: {leader}{' at ' if where[0][:1] != '(' else ' '}{_joined(where)}." for leader, where in told.items()
+    ]
+    if open_:
+        sentences.append(
+            f"Not resolved with {_seeds(points)} which of the best two is more accurate: {_joined(open_)}."
+        )
+    if alone:
+        sentences.append(f"Alone at its size: {_joined(alone)}.")
+    return sentences
+
+
+def _between(pairs: Rows, first: str, second: str) -> tuple[Mapping[str, Any] | None, int]:
+    """Return the row of two points, and the sign that makes its difference that of the first to the second."""
+    for row in pairs:
+        if (row["first"], row["second"]) == (first, second):
+            return row, 1
+        if (row["first"], row["second"]) == (second, first):
+            return row, -1
+    return None, 1
+
+
+def _points(row: Mapping[str, Any] | None, sign: int) -> str:
+    if row is None or row["difference_points"] is None:
+        return "not compared, seed by seed"
+    half = None if row["low_points"] is None else (row["high_points"] - row["low_points"]) / 2
+    words = f"{with_interval(sign * row['difference_points'], half, sign=True)} points"
+    return words + (", single runs" if row["by"] == "images" else "")
+
+
+def _seeds(points: Iterable[Point]) -> str:
+    counts = sorted({len(point.accuracies) for point in points})
+    return number(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+
+def _accuracy(point: Point) -> str:
+    estimate = point.accuracy
+    if estimate is None:
+        return "no accuracy"
+    half = estimate.half_width
+    return f"{with_interval(100 * estimate.value, None if half is None else 100 * half)} %"
+
+
+def _mean(point: Point) -> float:
+    return float(np.mean(list(point.accuracies.values())))
+
+
+def _short(point: Point) -> str:
+    """Return a point's name without its budget, which the sentence says."""
+    return point.name if point.budget is None else point.series
+
+
+def _at(x: str, value: float) -> str:
+    return micros(value) if x == "step_us" else short(value)
+
+
+def _interval(row: Mapping[str, Any]) -> str:
+    if row["low"] is None or row["high"] is None:
+        return ""
+    return f" ({_at(row['x'], row['low'])} to {_at(row['x'], row['high'])})"
+
+
+def _joined(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

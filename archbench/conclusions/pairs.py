@@ -1,0 +1,77 @@
+"""Every two points of one size: the difference, whether it is one, and how many seeds would tell."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archbench import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from archbench.conclusions.points import Point
+
+MOST = 12  # points of one size that are all compared with each other; of more, each with the first
+LEVEL = 0.05
+
+
+def pairs_table(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Return the rows of `Conclusions.pairs` for the points of one data set."""
+    rows = [_compared(first, second) for first, second in _pairs(points)]
+    for row, corrected in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
+        row["p_holm"] = corrected
+        row["resolved"] = corrected is not None and corrected < LEVEL
+    return rows
+
+
+def _pairs(points: Sequence[Point]) -> Iterator[tuple[Point, Point]]:
+    """Yield the pairs of one budget, and those of points without one, of which both have a run that is done."""
+    sizes: dict[int | None, list[Point]] = {}
+    for point in points:
+        if point.accuracies:
+            sizes.setdefault(point.budget, []).append(point)
+    for group in sizes.values():
+        yield from itertools.combinations(group, 2) if len(group) <= MOST else zip(
+            itertools.repeat(group[0]), group[1:], strict=False
+        )
+
+
+def _compared(first: Point, second: Point) -> dict[str, Any]:
+    found = stats.differences(first.accuracies, second.accuracies)
+    row: dict[str, Any] = {"dataset": first.dataset, "budget": first.budget, "first": first.name, "second": second.name}
+    if len(found) == 1:
+        return row | _of_images(first, second)
+    estimate = stats.mean(found)
+    deviation = float(np.std(found, ddof=1)) if found else math.nan
+    return row | {
+        **points_of(estimate), "n": len(found), "by": "seeds" if found else None, "p": stats.t_test(found),
+        "p_exact": stats.sign_flip_test(found), "p_exact_least": stats.least_sign_flip(len(found)) if found else None,
+        "detectable_points": _scaled(stats.detectable(len(found), deviation)) if found else None,
+        "seeds_needed": stats.seeds_needed(estimate.value, deviation) if estimate else None,
+    }  # fmt: skip
+
+
+def _of_images(first: Point, second: Point) -> dict[str, Any]:
+    """Return what single runs tell: the difference of two shares of images, in which nothing is of how runs differ."""
+    seed = next(iter(first.accuracies.keys() & second.accuracies.keys()))
+    shares, images = (first.accuracies[seed], second.accuracies[seed]), (first.test_images, second.test_images)
+    estimate = stats.difference_of_proportions(*shares, *images) or stats.mean([shares[0] - shares[1]])
+    known = min(images) > 0
+    return {
+        **points_of(estimate), "n": 1, "by": "images" if known else None,
+        "p": stats.fisher_test(*shares, *images) if known else None,
+    }  # fmt: skip
+
+
+def points_of(estimate: stats.Estimate | None) -> dict[str, float | None]:
+    """Return a difference of shares as `difference_points`, `low_points` and `high_points`."""
+    values = (estimate.value, estimate.low, estimate.high) if estimate else (None, None, None)
+    return dict(zip(("difference_points", "low_points", "high_points"), map(_scaled, values), strict=True))
+
+
+def _scaled(value: float | None) -> float | None:
+    return None if value is None else 100 * value

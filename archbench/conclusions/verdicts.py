@@ -1,0 +1,95 @@
+"""What a model's time buys: its ratio to the baseline beside the difference in accuracy, in a line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archbench.units import percent, with_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+
+DEVICES = ("cpu", "cuda")
+MODES = ("train", "infer")
+MATTERS = 0.5
+"""Points of accuracy: where the interval leaves room for less than this, a difference in time decides."""
+SAID = {
+    "better": "better in both on this data",
+    "worse": "worse in both on this data",
+    "trade-off": "a trade-off",
+    "worth it": "worth it on this data",
+    "not worth it": "not worth it on this data",
+    "tie": "nothing is told apart",
+    "not resolved": "whether it is worth it is not resolved",
+}
+
+
+def verdicts_table(overhead: pd.DataFrame, datasets: Mapping[tuple[str, str, int | None], tuple[str, str]]) -> Any:
+    """Return the rows of `Conclusions.verdicts`.
+
+    Args:
+        overhead: a row a model, case and budget (`archbench.tables.overhead`).
+        datasets: the data set and the name of a point by model, case and budget.
+    """
+    plain = overhead.astype(object).where(overhead.notna(), None)
+    return [row for one in plain.to_dict(orient="records") for row in _verdicts(one, datasets)]
+
+
+def _verdicts(row: Mapping[Any, Any], datasets: Mapping[Any, tuple[str, str]]) -> Iterator[dict[str, Any]]:
+    budget = row["budget"] if row["budget"] is None else int(row["budget"])
+    place = datasets.get((row["model"], row["case"], budget))
+    if row["is_baseline"] or place is None:
+        return
+    points = tuple(row.get(f"accuracy_points{end}") for end in ("", "_low", "_high"))
+    for device in DEVICES:
+        for mode in MODES:
+            ratio = tuple(row.get(f"{mode}_ratio_{device}{end}") for end in ("", "_low", "_high"))
+            if ratio[0] is None:
+                continue
+            verdict = judged(ratio[1:], points[1:])
+            yield {
+                "dataset": place[0], "name": place[1], "baseline": row["baseline"], "mode": mode, "device": device,
+                **dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True)), "tie": _tie(ratio[1:]),
+                **dict(zip(("points", "points_low", "points_high"), points, strict=True)),
+                "verdict": verdict, "sentence": _sentence(ratio, points, verdict),
+            }  # fmt: skip
+
+
+def judged(ratio: tuple[float | None, ...], points: tuple[float | None, ...]) -> str:
+    """Return the verdict on intervals of a ratio of times and of a difference in accuracy, in points.
+
+    Args:
+        ratio: low and high, above 1 where it is slower than the baseline.
+        points: low and high, above 0 where it is more accurate.
+    """
+    tie, (low, high) = _tie(ratio), points
+    if tie is None or low is None or high is None:
+        return "not resolved"
+    slower = not tie and ratio[0] is not None and ratio[0] > 1
+    if low > 0:
+        return "worth it" if tie else "trade-off" if slower else "better"
+    if high < 0:
+        return "not worth it" if tie else "worse" if slower else "trade-off"
+    if tie:
+        return "tie"
+    if slower:
+        return "not worth it" if high < MATTERS else "not resolved"
+    return "worth it" if low > -MATTERS else "not resolved"
+
+
+def _tie(ratio: tuple[float | None, ...]) -> bool | None:
+    low, high = ratio
+    return None if low is None or high is None else low <= 1 <= high
+
+
+def _sentence(ratio: tuple[Any, ...], points: tuple[Any, ...], verdict: str) -> str:
+    """Return `45 % slower for +0.0 ± 0.1 points: not worth it on this data`."""
+    tie = _tie(ratio[1:])
+    faster = ratio[0] < 1
+    much = percent(abs(ratio[0] - 1), 0 if abs(ratio[0] - 1) >= 0.1 else 1).lstrip("+")
+    time = "as fast, to what can be told," if tie else f"{much} {'faster' if faster else 'slower'}"
+    half = None if points[1] is None else (points[2] - points[1]) / 2
+    gain = f"for {with_interval(points[0], half, sign=True)} points" if points[0] is not None else "without an accuracy"
+    return f"{time} {gain}: {SAID[verdict]}"
