@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archbench.api import compare, cost_of, doctor, layers_of, load, memory_of, reproduce, size, time, tune
+    from archbench.api import best, compare, cost_of, doctor, layers_of, load, memory_of, reproduce, size, time, tune
     from archbench.comparison import Comparison
     from archbench.data import Parts, load_dataset, register_dataset
     from archbench.errors import ArchbenchError
@@ -23,6 +23,7 @@ _HOMES = {
     "ArchbenchError": "archbench.errors",
     "Comparison": "archbench.comparison",
     "Parts": "archbench.data",
+    "best": "archbench.api",
     "compare": "archbench.api",
     "cost_of": "archbench.api",
     "create_model": "zoo",
@@ -45,6 +46,7 @@ __all__ = [
     "ArchbenchError",
     "Comparison",
     "Parts",
+    "best",
     "compare",
     "cost_of",
     "create_model",

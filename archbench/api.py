@@ -32,6 +32,8 @@ from archbench.units import compact, parse_count, shape_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import pandas as pd
+
     from archbench.comparison import Comparison
     from archbench.cost.layers import Layer
     from archbench.manner import Part
@@ -92,6 +94,27 @@ def compare(
         report=progress,
         protocol=protocol,
     )
+
+
+def best(
+    results: Comparison | str | Path, where: str = "", *, minimize: str | None = None, maximize: str | None = None
+) -> pd.DataFrame:
+    """Return the models that meet a condition, the best first: a row a model and budget, with whether it is sure.
+
+    Args:
+        results: a comparison, or the results folder of one.
+        where: such as `params < 1M and accuracy > 80 %`; see `archbench.conditions`.
+        minimize: what is to be small, such as `params` or `step_us`.
+        maximize: what is to be large, by default the accuracy.
+
+    Raises:
+        InputError: a condition or a name that is not accepted.
+        StoreError: there are no results in the folder.
+    """
+    from archbench import queries
+
+    compared = load(results, curves=False) if isinstance(results, str | Path) else results
+    return queries.best(compared.frame(), where, minimize=minimize, maximize=maximize)
 
 
 def _manner(

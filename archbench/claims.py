@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from archbench.measures import Measures
     from archbench.schema import Record
+    from archbench.stats.crossing import Curve
     from archbench.study_schema import Claim
 
 Holds = Literal["holds", "does not hold", "not resolved"]
@@ -118,7 +119,7 @@ def _curve(measures: Measures, names: Sequence[str], claim: Claim) -> dict[float
     return curve
 
 
-def _overlap(family: stats.Curve, rival: stats.Curve) -> bool:
+def _overlap(family: Curve, rival: Curve) -> bool:
     """Whether there are sizes between which both were measured."""
     return bool(family and rival) and max(min(family), min(rival)) < min(max(family), max(rival))
 

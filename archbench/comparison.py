@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from archbench.conclusions import Conclusions
     from archbench.schema import Record, Study
 
 
@@ -102,6 +103,19 @@ class Comparison:
             raise InputError(msg, f"Name one of {', '.join(sorted(compared))}.")
         return overhead(self.records, baseline or self.study.baseline)
 
+    def conclusions(self, baseline: str | None = None) -> Conclusions:
+        """Return what can be said of it: pairs, crossings, fronts, fits, diagnoses, verdicts, and the answer.
+
+        Args:
+            baseline: what verdicts on time are against, by default the study's.
+
+        Raises:
+            InputError: the baseline is not among the compared models.
+        """
+        from archbench.conclusions import conclude
+
+        return conclude(self._frame, self.epochs(), self.overhead(baseline))
+
     def scatter(self, ax: Axes | None = None) -> Axes:
         """Draw parameters against test accuracy, on `ax` if one is given."""
         from archbench.figures import scatter
@@ -115,20 +129,23 @@ class Comparison:
         return curves(self.epochs(), metric, ax)
 
     def write_tables(self, folder: str | Path | None = None) -> list[Path]:
-        """Write runs.csv, summary.csv, overhead.csv and overhead.md, by default beside the store.
+        """Write runs.csv, summary.csv, overhead.csv, overhead.md and what is concluded, by default beside the store.
+
+        That is conclusions.md, and a CSV for each table of `archbench.conclusions.Conclusions` that has rows.
 
         Raises:
             OutputError: the folder cannot be written.
         """
-        from archbench.exports import write_csv
+        from archbench.exports import write_conclusions, write_csv
         from archbench.words import overhead_markdown
 
-        overhead = self.overhead()
+        overhead, conclusions = self.overhead(), self.conclusions()
         return [
             write_csv(self._frame, self._to(folder, "runs.csv")),
             write_csv(self.summary(), self._to(folder, "summary.csv")),
             write_csv(overhead, self._to(folder, "overhead.csv")),
             write_bytes(self._to(folder, "overhead.md"), overhead_markdown(overhead, self.records).encode()),
+            *write_conclusions(conclusions, Path(folder or self.folder)),
         ]
 
     def write_figures(self, folder: str | Path | None = None) -> list[Path]:

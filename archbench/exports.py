@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from archbench.conclusion_words import conclusions_markdown
 from archbench.errors import InputError
 from archbench.files import write_bytes, write_file
 from archbench.markup import latex_table, markdown_table
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+
+    from archbench.conclusions import Conclusions
 
 DIALECTS = ("archbench", "timm", "markdown", "latex", "parquet")
 ROWS = 8192  # written at a time: what is held of a large frame as text
@@ -95,6 +98,22 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
             file.writelines(_lines(frame))
 
     return write_file(path, write)
+
+
+def write_conclusions(conclusions: Conclusions, folder: Path) -> list[Path]:
+    """Write conclusions.md and a CSV a table; a table without rows has no file, and one of before is removed.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    files = [write_bytes(folder / "conclusions.md", conclusions_markdown(conclusions).encode())]
+    for name, table in conclusions.tables():
+        path = folder / f"{name}.csv"
+        if len(table):
+            files.append(write_csv(table, path))
+        else:
+            path.unlink(missing_ok=True)
+    return files
 
 
 def _lines(frame: pd.DataFrame) -> Iterator[str]:

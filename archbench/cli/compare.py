@@ -129,11 +129,17 @@ def finish(
         print_json({
             "name": folder.name, "folder": str(folder), "files": [str(file) for file in files],
             "summary": json_rows(comparison.summary()), "overhead": json_rows(comparison.overhead()),
-            "runs": json_rows(comparison.frame()),
+            "runs": json_rows(comparison.frame()), **_concluded(comparison),
         })  # fmt: skip
     else:
         print_comparison(comparison, files)
     finished(comparison)
+
+
+def _concluded(comparison: Comparison) -> dict[str, Any]:
+    """Return the answer, and every other table of what is concluded, as JSON has it."""
+    found = comparison.conclusions()
+    return {"answer": found.answer, "conclusions": {name: json_rows(table) for name, table in found.tables()}}
 
 
 def run_study(
@@ -181,6 +187,8 @@ def print_comparison(comparison: Comparison, files: list[Path]) -> None:
         out.print(f"\n{note}")
     for warning in dict.fromkeys(text for record in comparison.records for text in record.cell.warnings):
         out.print(f"\nwarning: {warning}")
+    for sentence in comparison.conclusions().answer:
+        out.print(f"\n{sentence}")
     out.print()
     out.print("Written:", *files, sep="\n  ")
 

@@ -342,6 +342,21 @@ Folders = Annotated[
 Whole = Annotated[
     Path, typer.Option("--out", "-o", help="The folder that they are merged into; it may hold some of it already.")
 ]
+Where = Annotated[
+    str,
+    typer.Option(
+        "--where", metavar="CONDITION", show_default="all",
+        help="'params < 1M and accuracy > 80 %': params, macs, accuracy, loss, step_us, infer_us, memory, budget, n, "
+        "model, family, case, dataset, name; and, or, not, ( ).",
+    ),
+]  # fmt: skip
+Minimize = Annotated[
+    str | None, typer.Option("--minimize", metavar="NAME", help="What is to be small, such as params or step_us.")
+]
+Maximize = Annotated[
+    str | None, typer.Option("--maximize", metavar="NAME", help="What is to be large.", show_default="accuracy")
+]
+From = Annotated[Path, typer.Option("--results", help="A results folder, or a folder that holds some.")]
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show tracebacks.", callback=_debug, expose_value=False, is_eager=True),

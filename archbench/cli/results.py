@@ -44,12 +44,45 @@ def export(
     check_dialect(dialect)
     rows = []
     failed: list[ArchbenchError] = []
-    for folder, comparison in _stored(results, failed, curves=False):
+    # What is concluded from curves needs them, and a frame alone does not.
+    curves = dialect == "archbench" and not as_json
+    for folder, comparison in _stored(results, failed, curves=curves):
         if as_json:
             rows += [{"folder": str(folder), **row} for row in json_rows(comparison.frame())]
         else:
             for file in write_dialect(dialect, comparison, _target(out_folder, folder, results) or folder):
                 out.print(str(file))
+    if as_json:
+        print_json(rows)
+    _fail(failed)
+
+
+def best(
+    where: o.Where = "",
+    minimize: o.Minimize = None,
+    maximize: o.Maximize = None,
+    results: o.From = ROOT,
+    as_json: o.AsJson = False,
+    debug: o.Debug = False,
+) -> None:
+    """Name the models that meet a condition, the best first: --where "params < 1M and accuracy > 80 %".
+
+    The condition is held against means over seeds; where an interval leaves it in doubt, that is said. With neither
+    --minimize nor --maximize the most accurate is best.
+    """
+    from archbench import queries
+
+    rows = []
+    failed: list[ArchbenchError] = []
+    for folder, comparison in _stored(results, failed, curves=False):
+        frame = comparison.frame()
+        found = queries.best(frame, where, minimize=minimize, maximize=maximize)
+        if as_json:
+            rows += [{"folder": str(folder), **row} for row in json_rows(found)]
+            continue
+        out.print(f"{folder}: {queries.best_sentence(found, queries.asked(frame))}")
+        if len(found):
+            print_table(queries.best_words(found))
     if as_json:
         print_json(rows)
     _fail(failed)

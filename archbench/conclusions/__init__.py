@@ -58,8 +58,7 @@ def conclude(
         said = answer(group, pairs, crossovers)
         sentences += [f"{dataset}: {sentence}" for sentence in said] if len(groups) > 1 else said
     if overhead is not None and len(overhead):
-        places = {(point.model, point.case, point.budget): (point.dataset, point.name) for point in points}
-        rows["verdicts"] = verdicts_table(overhead, places)
+        rows["verdicts"] = verdicts_table(overhead, points)
     tables = {name: _table(rows[name], columns) for name, columns in COLUMNS.items()}
     return Conclusions(answer=tuple(sentences) or ("Nothing has been run.",), **tables)
 
@@ -73,4 +72,7 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
         name: "Int64" if name in INTEGERS else "boolean" if name in FLAGS else object if name in WORDS else float
         for name in columns
     }
-    return table.astype(kinds)  # type: ignore[arg-type]
+    typed = table.astype(kinds)
+    for name in WORDS.intersection(columns):
+        typed[name] = typed[name].where(typed[name].notna(), None)
+    return typed

@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
     Rows = Sequence[Mapping[str, Any]]
 
+NAMED = 3  # models that are surely behind, by name; of more their number is enough
 UNITS = {"params": "parameters", "macs": "MACs", "step_us": "µs a step"}
 
 
 def answer(points: Sequence[Point], pairs: Rows, crossovers: Rows) -> list[str]:
     """Return the sentences for the points of one data set, the most important first.
 
-    Two lines are told by where they cross in parameters, more of them and single points by who leads at each size.
+    Two lines over size are told by where they cross in parameters; more of them, and points, by who leads at each size.
     """
     done = [point for point in points if point.accuracies]
     if not done:
@@ -32,7 +33,8 @@ def answer(points: Sequence[Point], pairs: Rows, crossovers: Rows) -> list[str]:
         named = "; ".join(f"{point.name} {_accuracy(point)}" for point in done)
         return [f"There is one model, and nothing to compare it with: {named}."]
     crossed = [row for row in crossovers if row["x"] == "params"]
-    said = crossing_sentences(crossed, _seeds(done)) if len(lines) == 2 and crossed else []
+    of_two = len({frozenset((row["before"], row["after"])) for row in crossed}) == 1
+    said = crossing_sentences(crossed, _seeds(done)) if of_two else []
     return said + _leaders(done, pairs)
 
 
@@ -44,15 +46,15 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
     if first["verdict"] == "none":
         return [f"No crossing {between}: {first['before']} is ahead throughout."]
     if first.get("value") is None:
-        return [f"No crossing is seen {between}, where {first['before']} is ahead in the mean; not resolved with {seeds}."]
+        return [
+            f"No crossing is seen {between}, where {first['before']} is ahead in the mean; not resolved with {seeds}."
+        ]
     if len(rows) == 1:
         where = f"about {_at(first['x'], first['value'])} {unit}{_interval(first)}"
         if first["verdict"] == "crossing":
             return [f"{first['before']} is ahead below {where}, {first['after']} above it."]
-        return [
-            f"The means cross at {where}, {first['before']} being ahead below it; "
-            f"whether they truly do is not resolved with {seeds}."
-        ]
+        doubt = f"whether they truly do is not resolved with {seeds}"
+        return [f"The means cross at {where}, {first['before']} being ahead below it; {doubt}."]
     places = [f"{_at(row['x'], row['value'])}{_interval(row) or ' (not resolved)'}" for row in rows]
     ahead = ", then ".join([first["before"], *(row["after"] for row in rows)])
     return [f"The two cross {number(len(rows), 'time')} {between}, at {_joined(places)}: ahead is {ahead}."]
@@ -63,6 +65,7 @@ def _leaders(points: Sequence[Point], pairs: Rows) -> list[str]:
     budgets = dict.fromkeys(point.budget for point in points)
     told: dict[str, list[str]] = {}
     open_: list[str] = []
+    behind_: list[str] = []
     alone: list[str] = []
     for budget in budgets:
         group = sorted((p for p in points if p.budget == budget), key=_mean, reverse=True)
@@ -71,19 +74,29 @@ def _leaders(points: Sequence[Point], pairs: Rows) -> list[str]:
             alone.append(f"{group[0].name} with {_accuracy(group[0])}")
             continue
         row, sign = _between(pairs, group[0].name, group[1].name)
-        difference = f"{_points(row, sign)} over {_short(group[1])}"
+        difference = f"{_points(row, sign)} over {_short(group[1])}{_doubt(row)}"
         if row is not None and row["resolved"]:
             told.setdefault(_short(group[0]), []).append(f"{where} ({difference})" if where else f"({difference})")
         else:
             at = f"at {where} " if where else ""
-            open_.append(f"{at}{_short(group[0])} and {_short(group[1])} ({_points(row, sign)})")
+            behind = [
+                _short(other) for other in group[2:]
+                if (found := _between(pairs, group[0].name, other.name)[0]) is not None and found["resolved"]
+            ]  # fmt: skip
+            if behind:
+                others = _joined(behind) if len(behind) <= NAMED else f"{len(behind)} of the other {len(group) - 2}"
+                behind_.append(f"{at}{others} behind {_short(group[0])}")
+            open_.append(f"{at}{_short(group[0])} and {_short(group[1])} ({_points(row, sign)}{_doubt(row)})")
     sentences = [
-        f"Most accurate: {leader}{' at ' if where[0][:1] != '(' else ' '}{_joined(where)}." for leader, where in told.items()
+        f"Most accurate: {leader}{' at ' if where[0][:1] != '(' else ' '}{_joined(where)}."
+        for leader, where in told.items()
     ]
     if open_:
         sentences.append(
             f"Not resolved with {_seeds(points)} which of the best two is more accurate: {_joined(open_)}."
         )
+    if behind_:
+        sentences.append(f"Resolved is {_joined(behind_)}.")
     if alone:
         sentences.append(f"Alone at its size: {_joined(alone)}.")
     return sentences
@@ -103,8 +116,12 @@ def _points(row: Mapping[str, Any] | None, sign: int) -> str:
     if row is None or row["difference_points"] is None:
         return "not compared, seed by seed"
     half = None if row["low_points"] is None else (row["high_points"] - row["low_points"]) / 2
-    words = f"{with_interval(sign * row['difference_points'], half, sign=True)} points"
-    return words + (", single runs" if row["by"] == "images" else "")
+    return f"{with_interval(sign * row['difference_points'], half, sign=True)} points"
+
+
+def _doubt(row: Mapping[str, Any] | None) -> str:
+    """Return that nothing of how runs differ is in a difference, where that is so."""
+    return ", single runs" if row is not None and row["by"] == "images" else ""
 
 
 def _seeds(points: Iterable[Point]) -> str:

@@ -6,7 +6,7 @@ All of it is read off the train and validation splits; the test split selects an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Curves:
     @property
     def epochs(self) -> int:
         """How many epochs all of the runs have."""
-        return self.loss["train"].shape[1]
+        return int(self.loss["train"].shape[1])
 
 
 def curves_of(points: Sequence[Point], epochs: pd.DataFrame) -> dict[str, Curves]:
@@ -59,7 +59,8 @@ def curves_of(points: Sequence[Point], epochs: pd.DataFrame) -> dict[str, Curves
         return {}
     places = {(point.model, point.case, point.budget): point for point in points}
     found = {}
-    for (model, case, budget), rows in epochs.groupby(KEYS, sort=False, dropna=False):
+    for name, rows in epochs.groupby(KEYS, sort=False, dropna=False):
+        model, case, budget = cast("tuple[str, str, Any]", name)
         point = places.get((model, case, None if _missing(budget) else int(budget)))
         if point is not None:
             curves = _curves(rows[rows["seed"].isin(list(point.accuracies))])
@@ -144,7 +145,8 @@ def _overfitting(curves: Curves) -> dict[str, Any] | None:
     estimate = _mean(rises)
     return _finding(
         "overfitting", estimate, "validation loss",
-        f"overfitting since epoch {best + 1}: validation loss rose {_percent(estimate)} from its lowest, train loss fell on",
+        f"overfitting since epoch {best + 1}: validation loss rose {_percent(estimate)} from its lowest, while that "
+        "of train fell on",
         best + 1,
     )  # fmt: skip
 
@@ -174,7 +176,8 @@ def _wide_gap(curves: Curves) -> dict[str, Any] | None:
         return None
     return _finding(
         "generalisation gap", estimate, "accuracy",
-        f"generalisation gap: train accuracy is {_percent(estimate).removesuffix(' %')} points over validation accuracy",
+        f"generalisation gap: train accuracy is {_percent(estimate).removesuffix(' %')} points over that of "
+        "validation",
     )  # fmt: skip
 
 
@@ -208,8 +211,7 @@ def enough_table(points: Sequence[Point], curves: Mapping[str, Curves]) -> list[
     seeds = sorted(set.intersection(*(set(one.seeds) for one in known))) if known else []
     if of_epochs < 2 or len(known) < LEAST_MODELS or not seeds:
         return []
-    # (seeds, models, epochs)
-    scores = np.stack(
+    scores = np.stack(  # of seeds, models, epochs
         [one.accuracy["validation"][[one.seeds.index(seed) for seed in seeds]] for one in known], axis=1
     )
     last = scores[:, :, -1].tolist()

@@ -1,4 +1,4 @@
-"""What a comparison comes to, as tables of numbers: figures and pages draw them, files hold them, nothing is formatted."""
+"""What a comparison comes to, as tables of numbers: figures and pages draw them, files hold them."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ class Conclusions:
             `value, low, high` (what decides it, a fraction; `unit` says of what), `note` (a sentence).
         gaps: a row a point: `dataset, name, series, gap_points, low, high, n`: train minus validation accuracy after
             the last epoch.
-        enough: a row an epoch: `dataset, epoch, of_epochs, models, tau, low, high, n`: Kendall's rank correlation of the
-            models' validation accuracies at that epoch with those at the last, the mean over seeds; `settled` (whether
-            tau is at least 0.9 from here on).
+        enough: a row an epoch: `dataset, epoch, of_epochs, models, tau, low, high, n`: Kendall's rank correlation of
+            the models' validation accuracies at that epoch with those at the last, the mean over seeds; `settled`
+            (whether tau is at least 0.9 from here on).
         verdicts: a row a point, mode and device against its baseline: `dataset, name, baseline, mode, device, ratio,
             ratio_low, ratio_high, tie, points, points_low, points_high`, `verdict` (`better`, `worse`, `trade-off`,
             `worth it`, `not worth it`, `tie`, `not resolved`), `sentence`.

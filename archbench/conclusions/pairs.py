@@ -35,8 +35,10 @@ def _pairs(points: Sequence[Point]) -> Iterator[tuple[Point, Point]]:
         if point.accuracies:
             sizes.setdefault(point.budget, []).append(point)
     for group in sizes.values():
-        yield from itertools.combinations(group, 2) if len(group) <= MOST else zip(
-            itertools.repeat(group[0]), group[1:], strict=False
+        yield from (
+            itertools.combinations(group, 2)
+            if len(group) <= MOST
+            else zip(itertools.repeat(group[0]), group[1:], strict=False)
         )
 
 

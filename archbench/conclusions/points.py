@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 
 DEVICES = ("cpu", "cuda")
 KEYS = ["model", "case", "budget"]
+DATA = {
+    "split": "split", "split_seed": "split seed", "limit": "limit", "only": "only", "exclude": "without",
+    "classes": "classes", "test_images": "test images",
+}  # fmt: skip
+"""Columns that tell sets of test images of one name apart, and how they are called: models on two do not compare."""
 APART = 0.01  # sizes of one line that are nearer than a budget's tolerance are no two sizes
 
 
@@ -72,17 +78,17 @@ def points_of(frame: pd.DataFrame) -> list[Point]:
     """Return the points of runs in their order, from one row a run (`archbench.frame.runs_frame`)."""
     if not len(frame):
         return []
-    frame = frame.reset_index(drop=True)
+    frame = frame.reset_index(drop=True).pipe(_on_data)
     groups = frame.groupby(["dataset", *KEYS], sort=False, dropna=False).indices
-    firsts = [(name, frame.iloc[places[0]].to_dict(), places) for name, places in groups.items()]
+    firsts: list[Any] = [(name, frame.iloc[places[0]].to_dict(), places) for name, places in groups.items()]
     several = _with_several_cases(firsts)
     seeds, statuses = frame["seed"].to_numpy(), frame["status"].to_numpy(dtype=object)
     accuracies, losses = (_numbers(frame, name) for name in ("test_accuracy", "test_loss"))
     found = []
-    for (dataset, model, case, budget), first, places in firsts:
-        case, size = str(_plain(case) or ""), _whole(budget)
+    for (dataset, model, own, budget), first, places in firsts:
+        case, size = str(_plain(own) or ""), _whole(budget)
         done = [place for place in places if statuses[place] == "done"]
-        name = label(shown(str(model)), size and Budget(size), case if dataset in several else "")  # type: ignore[arg-type]
+        name = label(shown(str(model)), Budget(size) if size else None, case if dataset in several else "")
         found.append(Point(
             str(dataset), name, "", str(model), str(_plain(first.get("family")) or model), case, size,
             _number(first, "params"), _number(first, "macs"), _time(first, "train"), _time(first, "infer"),
@@ -91,6 +97,19 @@ def points_of(frame: pd.DataFrame) -> list[Point]:
             Counter(statuses[places].tolist()), _whole(first.get("classes")),
         ))  # fmt: skip
     return _in_series(found, several)
+
+
+def _on_data(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return runs whose `dataset` says more than a name where one name stands for several sets of test images."""
+    apart = [name for name in DATA if name in frame]
+    named = frame["dataset"].astype(str).to_numpy(dtype=object)
+    for dataset, places in frame.groupby("dataset", sort=False).indices.items():
+        part = frame.iloc[places]
+        varied = [name for name in apart if len(part[name].drop_duplicates()) > 1]
+        for place, row in zip(places, part[varied].itertuples(index=False), strict=True):
+            said = [f"{DATA[name]} {one}" for name, one in zip(varied, row, strict=True) if _plain(one) is not None]
+            named[place] = f"{dataset} ({', '.join(said)})" if said else str(dataset)
+    return frame.assign(dataset=named)
 
 
 def points_table(points: Sequence[Point]) -> list[dict[str, Any]]:
@@ -154,8 +173,6 @@ def _in_series(points: Sequence[Point], several: set[str]) -> list[Point]:
     A model that was sized to budgets is a line over them. Models of fixed sizes are one where they share a family and a
     case, and no two of them a size; otherwise each stands for itself.
     """
-    from dataclasses import replace
-
     fixed: dict[tuple[str, str, str], list[Point]] = {}
     for point in points:
         if point.budget is None:
@@ -176,7 +193,7 @@ def _in_series(points: Sequence[Point], several: set[str]) -> list[Point]:
 def _are_sizes(group: Sequence[Point]) -> bool:
     sizes = sorted(point.params or 0.0 for point in group)
     return len(group) > 1 and sizes[0] > 0 and all(
-        high > low * (1 + APART) for low, high in zip(sizes, sizes[1:], strict=False)
+        high > low * (1 + APART) for low, high in pairwise(sizes)
     )  # fmt: skip
 
 

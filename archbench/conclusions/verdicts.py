@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archbench.plan import label
+from archbench.schema import Budget
 from archbench.units import percent, with_interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
+
+    from archbench.conclusions.points import Point
 
 DEVICES = ("cpu", "cuda")
 MODES = ("train", "infer")
@@ -26,22 +30,31 @@ SAID = {
 }
 
 
-def verdicts_table(overhead: pd.DataFrame, datasets: Mapping[tuple[str, str, int | None], tuple[str, str]]) -> Any:
-    """Return the rows of `Conclusions.verdicts`.
+def verdicts_table(overhead: pd.DataFrame, points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Return the rows of `Conclusions.verdicts`; what is set against a baseline on other data has none.
 
     Args:
         overhead: a row a model, case and budget (`archbench.tables.overhead`).
-        datasets: the data set and the name of a point by model, case and budget.
+        points: of the same runs.
     """
+    known = {(point.model, point.case, point.budget): point for point in points}
+    named = {
+        label(model, Budget(budget) if budget else None, case): point for (model, case, budget), point in known.items()
+    }
     plain = overhead.astype(object).where(overhead.notna(), None)
-    return [row for one in plain.to_dict(orient="records") for row in _verdicts(one, datasets)]
+    rows = []
+    for row in plain.to_dict(orient="records"):
+        budget = row["budget"] if row["budget"] is None else int(row["budget"])
+        point, base = known.get((row["model"], row["case"], budget)), named.get(row["baseline"])
+        if point is not None and base is not None and not row["is_baseline"] and point.dataset == base.dataset:
+            rows += [
+                {"dataset": point.dataset, "name": point.name, "baseline": base.name, **one} for one in _judged(row)
+            ]
+    return rows
 
 
-def _verdicts(row: Mapping[Any, Any], datasets: Mapping[Any, tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    budget = row["budget"] if row["budget"] is None else int(row["budget"])
-    place = datasets.get((row["model"], row["case"], budget))
-    if row["is_baseline"] or place is None:
-        return
+def _judged(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the verdict on every mode and device in which both were timed side by side."""
     points = tuple(row.get(f"accuracy_points{end}") for end in ("", "_low", "_high"))
     for device in DEVICES:
         for mode in MODES:
@@ -50,7 +63,7 @@ def _verdicts(row: Mapping[Any, Any], datasets: Mapping[Any, tuple[str, str]]) -
                 continue
             verdict = judged(ratio[1:], points[1:])
             yield {
-                "dataset": place[0], "name": place[1], "baseline": row["baseline"], "mode": mode, "device": device,
+                "mode": mode, "device": device,
                 **dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True)), "tie": _tie(ratio[1:]),
                 **dict(zip(("points", "points_low", "points_high"), points, strict=True)),
                 "verdict": verdict, "sentence": _sentence(ratio, points, verdict),

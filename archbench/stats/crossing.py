@@ -3,8 +3,8 @@
 Between measured points accuracy is taken as linear in the logarithm of x. The interval of a crossing is that of the
 crossings of `RESAMPLES` pairs of curves as they may truly be: the points' means drawn from Student's t around what was
 measured, normal runs with one deviation a curve, with the degrees of freedom that Welch gives the difference of the two
-(Welch 1947; drawing each curve's own deviation from its posterior covers 98 % with two runs a point, not 95). A bootstrap
-of seeds would be drawn from two or three values a point, whose resamples are too narrow by a factor of
+(Welch 1947; drawing each curve's own deviation from its posterior covers 98 % with two runs a point, not 95). A
+bootstrap of seeds would be drawn from two or three values a point, whose resamples are too narrow by a factor of
 sqrt((n - 1) / n) and often have no width at all: tests/test_stats_crossing.py counts how often it misses the truth.
 """
 
@@ -89,7 +89,9 @@ def crossings(family: Curve, rival: Curve) -> Crossings:
     uncrossed = float(np.isnan(drawn_at).all(axis=1).mean())
     places = np.flatnonzero(~np.isnan(at[0]))
     found = [
-        _crossing(at[0], place, bool(falls[0, place]), np.where(drawn_falls == falls[0, place], drawn_at, np.nan), runs)
+        _crossing(
+            at[0], int(place), bool(falls[0, place]), np.where(drawn_falls == falls[0, place], drawn_at, np.nan), runs
+        )
         for place in places
     ]
     return Crossings(tuple(found), *ends, uncrossed)

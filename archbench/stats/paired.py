@@ -12,7 +12,7 @@ from archbench.stats.intervals import Estimate, mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-EXACT_MOST = 16  # seeds of which every one of the 2^n signs is tried; with more, as many are drawn
+EXACT_MOST = 13  # seeds of which every one of the 2^n signs is tried; with more, 2^13 are drawn
 RELATIVE = 1e-9  # sums that are equal but for rounding are
 
 
@@ -57,10 +57,10 @@ def t_test(found: Sequence[float]) -> float | None:
 def sign_flip_test(found: Sequence[float]) -> float | None:
     """Return the two-sided p of Fisher's exact sign-flip (paired permutation) test; None for no difference.
 
-    Were the two models alike, each difference would have had the other sign as likely: p is the share of the 2^n choices
-    of signs whose sum is at least as far from 0. It needs no distribution, and cannot come under `least_sign_flip(n)`.
-    For more than 16 seeds 2^16 choices are drawn, the one that was seen among them (Fisher 1935, The design of
-    experiments, section 21; Phipson and Smyth 2010 on drawn permutations).
+    Were the two models alike, each difference would have had the other sign as likely: p is the share of the 2^n
+    choices of signs whose sum is at least as far from 0. It needs no distribution, and cannot come under
+    `least_sign_flip(n)`. For more than 13 seeds 2^13 choices are drawn, the one that was seen among them (Fisher 1935,
+    The design of experiments, section 21; Phipson and Smyth 2010 on drawn permutations).
     """
     data = np.asarray(found, dtype=float)
     if data.size == 0:
@@ -77,7 +77,7 @@ def sign_flip_test(found: Sequence[float]) -> float | None:
 
 def least_sign_flip(n: int) -> float:
     """Return the least p that the sign-flip test of `n` seeds can come to: 0.25 for 3, and under 5 % from 6 on."""
-    return 2.0 ** (1 - min(n, EXACT_MOST)) if n else 1.0
+    return 2.0 ** (1 - max(n, 1)) if n <= EXACT_MOST else 2.0**-EXACT_MOST
 
 
 def fisher_test(share: float, baseline: float, n: int, baseline_n: int) -> float:
@@ -85,7 +85,7 @@ def fisher_test(share: float, baseline: float, n: int, baseline_n: int) -> float
     from scipy import stats
 
     hits, others = round(share * n), round(baseline * baseline_n)
-    return float(stats.fisher_exact([[hits, n - hits], [others, baseline_n - others]])[1])
+    return float(stats.fisher_exact(np.asarray([[hits, n - hits], [others, baseline_n - others]]))[1])
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:

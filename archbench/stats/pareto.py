@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def dominance(costs: Sequence[Sequence[float]]) -> Any:
     """Return by whom each point is dominated, (points, points) of booleans: [i, j] where j dominates i.
 
-    j dominates i where it is nowhere worse and somewhere better; equal points do not dominate each other, and what has a
-    missing (NaN) value neither dominates nor is dominated.
+    j dominates i where it is nowhere worse and somewhere better; equal points do not dominate each other, and what
+    has a missing (NaN) value neither dominates nor is dominated.
 
     Args:
         costs: (points, axes), of which less is better: what is to be large has its sign turned.

@@ -8,6 +8,7 @@ from functools import lru_cache
 from archbench.stats.intervals import t_factor
 
 POWER = 0.8
+FAR = 5.0  # noncentrality from which the wrong tail has less than Phi(-5) = 3e-7, and scipy's figure for it may be none
 MOST_SEEDS = 10_000  # more than anybody runs: "how many" is then not told
 
 
@@ -20,7 +21,9 @@ def power(n: int, effect: float) -> float:
     from scipy import special
 
     reach, shift = t_factor(n), effect * math.sqrt(n)
-    return float(1 - special.nctdtr(n - 1, shift, reach) + special.nctdtr(n - 1, shift, -reach))
+    near = 1 - special.nctdtr(n - 1, shift, reach)
+    far = special.nctdtr(n - 1, shift, -reach) if shift < FAR else 0.0
+    return float(near + far)
 
 
 @lru_cache
@@ -64,5 +67,3 @@ def seeds_needed(difference: float, deviation: float) -> int | None:
         middle = (low + high) // 2
         low, high = (low, middle) if power(middle, effect) >= POWER else (middle, high)
     return high if high <= MOST_SEEDS else None
-
-
