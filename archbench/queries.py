@@ -25,6 +25,7 @@ NAMES: Mapping[str, Kind] = {
 }  # fmt: skip
 """What may be asked for. Times are those of a training step and of an inference step; `n` is the number of runs."""
 COLUMNS = {"memory": "memory_bytes"}
+TYPES = {"budget": "Int64", "params": "Int64", "macs": "Int64", "memory_bytes": "Int64", "sure": "boolean"}
 WITH_INTERVALS = ("accuracy", "loss")
 
 
@@ -60,7 +61,7 @@ def best(
     places: dict[str, int] = {}
     for row in found:
         row["place"] = places[row["dataset"]] = places.get(row["dataset"], 0) + 1
-    return pd.DataFrame(found).astype({"budget": "Int64", "sure": "boolean"}) if found else pd.DataFrame()
+    return pd.DataFrame(found).astype(TYPES) if found else pd.DataFrame()
 
 
 def asked(runs: pd.DataFrame) -> int:

@@ -27,16 +27,27 @@ def test_equal_values_have_an_interval_of_no_width():
     assert stats.mean([0.5, 0.5, 0.5]).half_width == 0
 
 
-@pytest.mark.parametrize(
-    ("estimator", "truth", "draw"),
-    [
-        ("mean", 2.0, lambda rng: rng.normal(2, 1, 4)),
-    ],
-)
-def test_intervals_cover_the_truth_as_often_as_they_say(estimator, truth, draw):
-    rng = np.random.default_rng(1)
-    covered = np.mean([getattr(stats, estimator)(draw(rng)).contains(truth) for _ in range(2000)])
-    assert 0.93 <= covered <= 0.975  # order statistics are discrete, and so a little wide
+def coverage(estimates, truth):
+    found = [estimate.contains(truth) for estimate in estimates]
+    assert len(found) == 2000
+    return np.mean(found)
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_means_differences_and_ratios_cover_the_truth_as_often_as_they_say(seeds):
+    rng = np.random.default_rng(seeds)
+    shared = rng.normal(0, 1, (2000, seeds))  # what a seed does to both
+    first, second = (2 + shared + rng.normal(effect, 0.5, shared.shape) for effect in (0.3, 0.0))
+    assert 0.93 <= coverage(map(stats.mean, first), 2.3) <= 0.97
+    pairs = [[dict(enumerate(values.tolist())) for values in pair] for pair in zip(first, second, strict=True)]
+    assert 0.93 <= coverage((stats.paired_difference(a, b) for a, b in pairs), 0.3) <= 0.97
+    ratios = [[{seed: math.exp(value) for seed, value in one.items()} for one in pair] for pair in pairs]
+    assert 0.93 <= coverage((stats.paired_ratio(a, b) for a, b in ratios), math.exp(0.3)) <= 0.97
+
+
+def test_a_share_of_images_covers_the_truth_as_often_as_it_says():
+    hits = np.random.default_rng(4).binomial(359, 0.95, 2000)
+    assert 0.93 <= coverage((stats.proportion(hit / 359, 359) for hit in hits.tolist()), 0.95) <= 0.97
 
 
 def test_differences_are_paired_by_seed():
@@ -69,7 +80,7 @@ def test_one_more_value_is_covered_as_often_as_it_says():
     rng = np.random.default_rng(2)
     draws = rng.normal(2, 1, (2000, 4))
     covered = [low <= draw[3] <= high for draw in draws for low, high in [stats.predicted(draw[:3])]]
-    assert 0.94 <= np.mean(covered) <= 0.96
+    assert 0.93 <= np.mean(covered) <= 0.97
 
 
 @pytest.mark.parametrize(
@@ -110,7 +121,7 @@ def test_intervals_of_differences_are_the_published_ones(first, second, images, 
 
 def test_a_difference_of_shares_covers_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(3)
-    hits = rng.binomial(400, (0.9, 0.85), (800, 2)) / 400
+    hits = rng.binomial(400, (0.9, 0.85), (2000, 2)) / 400
     covered = [stats.difference_of_proportions(a, b, 400).contains(0.05) for a, b in hits.tolist()]
     assert 0.93 <= np.mean(covered) <= 0.97
 
@@ -132,92 +143,6 @@ def test_ratios_need_two_positive_values_of_one_seed():
     assert stats.paired_ratio({0: 3.0}, {0: 2.0}) == stats.Estimate(pytest.approx(1.5), None, None, 1)
     assert stats.paired_ratio({0: 3.0}, {1: 2.0}) is None
     assert stats.paired_ratio({0: 0.0, 1: 1.0}, {0: 2.0, 1: 0.0}) is None
-
-
-# Crossovers.
-
-
-def lines(slope, intercept, xs, noise=0.0, runs=3, seed=0):
-    """Return the runs on a line in the logarithm of x."""
-    rng = np.random.default_rng(seed)
-    return {x: (intercept + slope * math.log(x) + noise * rng.standard_normal(runs)).tolist() for x in xs}
-
-
-def test_two_lines_cross_where_algebra_says():
-    # 0.5 + 0.02 ln x = 0.2 + 0.05 ln x at ln x = 10; the two are not measured at the same sizes.
-    family = lines(0.02, 0.5, [1e3, 1e4, 3e5, 1e6])
-    rival = lines(0.05, 0.2, [2e3, 1e5, 2e6])
-    estimate = stats.crossover(family, rival)
-    assert estimate.value == pytest.approx(math.exp(10))
-    assert (estimate.low, estimate.high) == pytest.approx((math.exp(10), math.exp(10)))
-    assert estimate.n == 3
-
-
-def test_the_interval_of_a_crossing_holds_it_and_narrows_with_the_noise():
-    xs = np.geomspace(1e3, 1e6, 6).tolist()
-    widths = []
-    for noise in (0.02, 0.005):
-        estimate = stats.crossover(lines(0.02, 0.5, xs, noise, 5, 1), lines(0.05, 0.2, xs, noise, 5, 2))
-        assert estimate.low <= estimate.value <= estimate.high
-        assert estimate.contains(math.exp(10))
-        widths.append(math.log(estimate.high / estimate.low))
-    assert widths[1] < widths[0] / 2
-
-
-def test_the_interval_of_a_crossing_repeats():
-    xs = [1e3, 1e5, 1e6]
-    pair = lines(0.02, 0.5, xs, 0.01, 3, 1), lines(0.05, 0.2, xs, 0.01, 3, 2)
-    assert stats.crossover(*pair) == stats.crossover(*pair)
-    turned = [dict(reversed(curve.items())) for curve in pair]
-    assert stats.crossover(*turned).value == stats.crossover(*pair).value
-
-
-@pytest.mark.parametrize(
-    ("family", "rival"),
-    [
-        ({1e3: [0.8] * 3, 1e6: [0.9] * 3}, {1e3: [0.7] * 3, 1e6: [0.8] * 3}),  # always ahead
-        ({1e3: [0.7] * 3, 1e6: [0.8] * 3}, {1e3: [0.8] * 3, 1e6: [0.9] * 3}),  # never ahead
-        ({1e3: [0.7] * 3, 1e6: [0.9] * 3}, {1e3: [0.8] * 3, 1e6: [0.8] * 3}),  # takes the lead, never loses it
-        ({1e3: [0.8] * 3, 1e4: [0.8] * 3}, {1e5: [0.7] * 3, 1e6: [0.9] * 3}),  # no size in common
-        ({1e3: [0.8] * 3}, {1e3: [0.7] * 3}),
-    ],
-)
-def test_there_is_no_crossing_where_no_lead_ends(family, rival):
-    assert stats.crossover(family, rival) is None
-
-
-def test_a_lead_that_is_lost_twice_is_lost_the_first_time():
-    flat = {x: [0.5, 0.5] for x in (1e2, 1e4, 1e6, 1e8)}
-    zigzag = {1e2: [0.6, 0.6], 1e4: [0.4, 0.4], 1e6: [0.6, 0.6], 1e8: [0.4, 0.4]}
-    assert stats.crossover(zigzag, flat).value == pytest.approx(1e3)
-    assert stats.crossover(flat, zigzag).value == pytest.approx(1e5)
-
-
-def test_a_crossing_of_single_runs_or_in_doubt_has_no_interval():
-    family, rival = {1e3: [0.8], 1e5: [0.8]}, {1e3: [0.7, 0.7], 1e5: [0.9, 0.9]}
-    assert stats.crossover(family, rival) == stats.Estimate(pytest.approx(1e4), None, None, 1)
-    # At the larger size the two are a tenth of a deviation apart: many resamples do not cross.
-    close = {1e3: [0.8] * 3, 1e5: [0.75, 0.80, 0.85]}
-    near = stats.crossover(close, {1e3: [0.7] * 3, 1e5: [0.76, 0.81, 0.86]})
-    assert near.value > 1e3
-    assert (near.low, near.high, near.n) == (None, None, 3)
-
-
-@pytest.mark.parametrize("runs", [2, 3])
-def test_a_crossing_of_few_runs_covers_the_truth_as_often_as_it_says(runs, monkeypatch):
-    monkeypatch.setattr(stats, "RESAMPLES", 200)
-    generator = np.random.default_rng(0)
-    family, rival = {1e4: 0.60, 1e5: 0.64, 1e6: 0.66}, {1e4: 0.55, 1e5: 0.65, 1e6: 0.70}
-    truth = 10 ** (4 + 5 / 6)  # the lead goes from 0.05 to -0.01 over a decade
-
-    def drawn(curve):
-        return {x: list(y + 0.004 * generator.standard_normal(runs)) for x, y in curve.items()}
-
-    found = [stats.crossover(drawn(family), drawn(rival)) for _ in range(300)]
-    intervals = [estimate for estimate in found if estimate is not None and estimate.low is not None]
-    assert len(intervals) > 250
-    covered = sum(estimate.contains(truth) for estimate in intervals) / len(intervals)
-    assert 0.92 < covered <= 0.99
 
 
 def test_shares_of_different_numbers_of_images_have_each_its_own_interval():

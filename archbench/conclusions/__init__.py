@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Conclusions", "conclude"]
 
-INTEGERS = ("budget", "n", "test_images", "seeds_needed", "sizes", "runs", "crossings", "epoch", "of_epochs", "models")
+INTEGERS = (
+    "params", "macs", "memory_bytes", "budget", "n", "test_images", "seeds_needed", "sizes", "runs", "crossings",
+    "epoch", "of_epochs", "models",
+)  # fmt: skip
 FLAGS = ("resolved", "on_front", "sure", "settled", "tie", "extrapolated")
 WORDS = frozenset({
     "dataset", "name", "series", "model", "family", "case", "not_done", "first", "second", "by", "x", "before", "after",
@@ -58,7 +61,7 @@ def conclude(
         said = answer(group, pairs, crossovers)
         sentences += [f"{dataset}: {sentence}" for sentence in said] if len(groups) > 1 else said
     if overhead is not None and len(overhead):
-        rows["verdicts"] = verdicts_table(overhead, points)
+        rows["verdicts"] = verdicts_table(overhead, points, rows["pairs"])
     tables = {name: _table(rows[name], columns) for name, columns in COLUMNS.items()}
     return Conclusions(answer=tuple(sentences) or ("Nothing has been run.",), **tables)
 
@@ -68,8 +71,9 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.Data
     import pandas as pd
 
     table = pd.DataFrame(list(rows), columns=list(columns))
+    counts = INTEGERS if "extrapolated" not in columns else ()  # a curve is drawn between counts, too
     kinds = {
-        name: "Int64" if name in INTEGERS else "boolean" if name in FLAGS else object if name in WORDS else float
+        name: "Int64" if name in counts else "boolean" if name in FLAGS else object if name in WORDS else float
         for name in columns
     }
     typed = table.astype(kinds)

@@ -91,9 +91,10 @@ def _leaders(points: Sequence[Point], pairs: Rows) -> list[str]:
         f"Most accurate: {leader}{' at ' if where[0][:1] != '(' else ' '}{_joined(where)}."
         for leader, where in told.items()
     ]
+    corrected = f", {number(len(pairs), 'comparison')} being corrected for," if len(pairs) > 1 else ""
     if open_:
         sentences.append(
-            f"Not resolved with {_seeds(points)} which of the best two is more accurate: {_joined(open_)}."
+            f"Not resolved with {_seeds(points)}{corrected} which of the best two is more accurate: {_joined(open_)}."
         )
     if behind_:
         sentences.append(f"Resolved is {_joined(behind_)}.")

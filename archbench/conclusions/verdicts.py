@@ -19,6 +19,15 @@ DEVICES = ("cpu", "cuda")
 MODES = ("train", "infer")
 MATTERS = 0.5
 """Points of accuracy: where the interval leaves room for less than this, a difference in time decides."""
+DECIDED = {
+    ("slower", True): "trade-off",
+    ("slower", False): "worse",
+    ("faster", True): "better",
+    ("faster", False): "trade-off",
+    ("tie", True): "worth it",
+    ("tie", False): "not worth it",
+}
+"""Verdicts where both are told: by the time, and whether it is more accurate."""
 SAID = {
     "better": "better in both on this data",
     "worse": "worse in both on this data",
@@ -30,30 +39,35 @@ SAID = {
 }
 
 
-def verdicts_table(overhead: pd.DataFrame, points: Sequence[Point]) -> list[dict[str, Any]]:
+def verdicts_table(
+    overhead: pd.DataFrame, points: Sequence[Point], pairs: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     """Return the rows of `Conclusions.verdicts`; what is set against a baseline on other data has none.
 
     Args:
         overhead: a row a model, case and budget (`archbench.tables.overhead`).
         points: of the same runs.
+        pairs: rows of `Conclusions.pairs`: a difference that they do not resolve, all comparisons being corrected for,
+            decides nothing.
     """
     known = {(point.model, point.case, point.budget): point for point in points}
     named = {
         label(model, Budget(budget) if budget else None, case): point for (model, case, budget), point in known.items()
     }
     plain = overhead.astype(object).where(overhead.notna(), None)
+    apart = {frozenset((pair["first"], pair["second"])): bool(pair["resolved"]) for pair in pairs}
     rows = []
     for row in plain.to_dict(orient="records"):
         budget = row["budget"] if row["budget"] is None else int(row["budget"])
         point, base = known.get((row["model"], row["case"], budget)), named.get(row["baseline"])
         if point is not None and base is not None and not row["is_baseline"] and point.dataset == base.dataset:
-            rows += [
-                {"dataset": point.dataset, "name": point.name, "baseline": base.name, **one} for one in _judged(row)
-            ]
+            place = {"dataset": point.dataset, "name": point.name, "baseline": base.name}
+            told = apart.get(frozenset((point.name, base.name)), True)
+            rows += [place | one for one in _judged(row, told=told)]
     return rows
 
 
-def _judged(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
+def _judged(row: Mapping[Any, Any], *, told: bool) -> Iterator[dict[str, Any]]:
     """Yield the verdict on every mode and device in which both were timed side by side."""
     points = tuple(row.get(f"accuracy_points{end}") for end in ("", "_low", "_high"))
     for device in DEVICES:
@@ -61,7 +75,7 @@ def _judged(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
             ratio = tuple(row.get(f"{mode}_ratio_{device}{end}") for end in ("", "_low", "_high"))
             if ratio[0] is None:
                 continue
-            verdict = judged(ratio[1:], points[1:])
+            verdict = judged(ratio[1:], points[1:], told=told)
             yield {
                 "mode": mode, "device": device,
                 **dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True)), "tie": _tie(ratio[1:]),
@@ -70,24 +84,23 @@ def _judged(row: Mapping[Any, Any]) -> Iterator[dict[str, Any]]:
             }  # fmt: skip
 
 
-def judged(ratio: tuple[float | None, ...], points: tuple[float | None, ...]) -> str:
+def judged(ratio: tuple[float | None, ...], points: tuple[float | None, ...], *, told: bool = True) -> str:
     """Return the verdict on intervals of a ratio of times and of a difference in accuracy, in points.
 
     Args:
         ratio: low and high, above 1 where it is slower than the baseline.
         points: low and high, above 0 where it is more accurate.
+        told: whether the two accuracies are told apart where several comparisons are corrected for.
     """
     tie, (low, high) = _tie(ratio), points
     if tie is None or low is None or high is None:
         return "not resolved"
-    slower = not tie and ratio[0] is not None and ratio[0] > 1
-    if low > 0:
-        return "worth it" if tie else "trade-off" if slower else "better"
-    if high < 0:
-        return "not worth it" if tie else "worse" if slower else "trade-off"
+    time = "tie" if tie else "slower" if ratio[0] is not None and ratio[0] > 1 else "faster"
+    if not low <= 0 <= high:
+        return DECIDED[time, low > 0] if told else "not resolved"
     if tie:
         return "tie"
-    if slower:
+    if time == "slower":
         return "not worth it" if high < MATTERS else "not resolved"
     return "worth it" if low > -MATTERS else "not resolved"
 

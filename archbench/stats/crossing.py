@@ -5,7 +5,7 @@ crossings of `RESAMPLES` pairs of curves as they may truly be: the points' means
 measured, normal runs with one deviation a curve, with the degrees of freedom that Welch gives the difference of the two
 (Welch 1947; drawing each curve's own deviation from its posterior covers 98 % with two runs a point, not 95). A
 bootstrap of seeds would be drawn from two or three values a point, whose resamples are too narrow by a factor of
-sqrt((n - 1) / n) and often have no width at all: tests/test_stats_crossing.py counts how often it misses the truth.
+sqrt((n - 1) / n) and often have no width at all: tests/stats/test_crossing.py counts how often it misses the truth.
 """
 
 from __future__ import annotations

@@ -9,8 +9,7 @@ one of a linearised fit need not be symmetric.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 LEAST_SIZES = 4  # three parameters go through three points, whatever they are
 EXPONENTS = (0.01, 5.0)  # of c; beyond them a curve is a logarithm, or a step
-STEPS = 500  # of c, evenly on a log scale
+STEPS = 300  # of c, evenly on a log scale
 REACH = 10.0  # how far a fit may be taken beyond what was measured: one decade
 
 
@@ -35,6 +34,7 @@ class PowerLaw:
     Attributes:
         xs, errors: the runs (n,).
         a, b, c: the estimates; a bound is None where the data set no limit within the exponents that are tried.
+        profile: what intervals are made of.
     """
 
     xs: tuple[float, ...]
@@ -42,17 +42,14 @@ class PowerLaw:
     a: Estimate
     b: Estimate
     c: Estimate
+    profile: _Profile = field(repr=False, compare=False)
 
     def at(self, x: float) -> Estimate | None:
         """Return the expected error at a size with its interval; None more than a decade from what was measured."""
         if not min(self.xs) / REACH <= x <= max(self.xs) * REACH:
             return None
         scale = _scale(self.xs)
-        return self._profile.of(lambda c: np.stack([np.ones_like(c), (x / scale) ** -c], axis=1), self.c.value)
-
-    @cached_property
-    def _profile(self) -> _Profile:
-        return _Profile.of_runs(np.asarray(self.xs), np.asarray(self.errors))
+        return self.profile.of(lambda c: np.stack([np.ones_like(c), (x / scale) ** -c], axis=1), self.c.value)
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ def fit_power_law(xs: Sequence[float], errors: Sequence[float]) -> PowerLaw | st
     c = profile.exponent(best)
     if c.low is None or c.high is None:  # then what goes with c has no end, either
         a, b = (Estimate(one.value, None, None, one.n) for one in (a, b))
-    return PowerLaw(tuple(sizes.tolist()), tuple(errors_.tolist()), a, b, c)
+    return PowerLaw(tuple(sizes.tolist()), tuple(errors_.tolist()), a, b, c, profile)
 
 
 def _scale(xs: Sequence[float]) -> float:

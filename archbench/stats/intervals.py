@@ -76,6 +76,7 @@ def predicted(values: Sequence[float]) -> tuple[float, float] | None:
     return float(data.mean() - reach), float(data.mean() + reach)
 
 
+@lru_cache(maxsize=4096)
 def proportion(share: float, n: int) -> Estimate | None:
     """Return a share of `n` images with its Wilson score interval; None for no images."""
     from scipy import stats

@@ -22,6 +22,8 @@ def power(n: int, effect: float) -> float:
 
     reach, shift = t_factor(n), effect * math.sqrt(n)
     near = 1 - special.nctdtr(n - 1, shift, reach)
+    if math.isnan(near):  # where next to nothing is below, scipy has no figure
+        return 1.0
     far = special.nctdtr(n - 1, shift, -reach) if shift < FAR else 0.0
     return float(near + far)
 

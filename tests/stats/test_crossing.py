@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from archbench import stats
+
+
+def lines(slope, intercept, xs, noise=0.0, runs=3, seed=0):
+    """Return the runs on a line in the logarithm of x."""
+    rng = np.random.default_rng(seed)
+    return {x: (intercept + slope * math.log(x) + noise * rng.standard_normal(runs)).tolist() for x in xs}
+
+
+def test_two_lines_cross_where_algebra_says():
+    # 0.5 + 0.02 ln x = 0.2 + 0.05 ln x at ln x = 10; the two are not measured at the same sizes.
+    family = lines(0.02, 0.5, [1e3, 1e4, 3e5, 1e6])
+    rival = lines(0.05, 0.2, [2e3, 1e5, 2e6])
+    estimate = stats.crossover(family, rival)
+    assert estimate.value == pytest.approx(math.exp(10))
+    assert (estimate.low, estimate.high) == pytest.approx((math.exp(10), math.exp(10)))
+    assert estimate.n == 3
+
+
+def test_the_interval_of_a_crossing_holds_it_and_narrows_with_the_noise():
+    xs = np.geomspace(1e3, 1e6, 6).tolist()
+    widths = []
+    for noise in (0.02, 0.005):
+        estimate = stats.crossover(lines(0.02, 0.5, xs, noise, 5, 1), lines(0.05, 0.2, xs, noise, 5, 2))
+        assert estimate.low <= estimate.value <= estimate.high
+        assert estimate.contains(math.exp(10))
+        widths.append(math.log(estimate.high / estimate.low))
+    assert widths[1] < widths[0] / 2
+
+
+def test_the_interval_of_a_crossing_repeats():
+    xs = [1e3, 1e5, 1e6]
+    pair = lines(0.02, 0.5, xs, 0.01, 3, 1), lines(0.05, 0.2, xs, 0.01, 3, 2)
+    assert stats.crossover(*pair) == stats.crossover(*pair)
+    turned = [dict(reversed(curve.items())) for curve in pair]
+    assert stats.crossover(*turned).value == stats.crossover(*pair).value
+
+
+@pytest.mark.parametrize(
+    ("family", "rival"),
+    [
+        ({1e3: [0.8] * 3, 1e6: [0.9] * 3}, {1e3: [0.7] * 3, 1e6: [0.8] * 3}),  # always ahead
+        ({1e3: [0.7] * 3, 1e6: [0.8] * 3}, {1e3: [0.8] * 3, 1e6: [0.9] * 3}),  # never ahead
+        ({1e3: [0.7] * 3, 1e6: [0.9] * 3}, {1e3: [0.8] * 3, 1e6: [0.8] * 3}),  # takes the lead, never loses it
+        ({1e3: [0.8] * 3, 1e4: [0.8] * 3}, {1e5: [0.7] * 3, 1e6: [0.9] * 3}),  # no size in common
+        ({1e3: [0.8] * 3}, {1e3: [0.7] * 3}),
+    ],
+)
+def test_there_is_no_crossing_where_no_lead_ends(family, rival):
+    assert stats.crossover(family, rival) is None
+
+
+def test_a_lead_that_is_lost_twice_is_lost_the_first_time():
+    flat = {x: [0.5, 0.5] for x in (1e2, 1e4, 1e6, 1e8)}
+    zigzag = {1e2: [0.6, 0.6], 1e4: [0.4, 0.4], 1e6: [0.6, 0.6], 1e8: [0.4, 0.4]}
+    assert stats.crossover(zigzag, flat).value == pytest.approx(1e3)
+    assert stats.crossover(flat, zigzag).value == pytest.approx(1e5)
+
+
+def test_a_crossing_of_single_runs_or_in_doubt_has_no_interval():
+    family, rival = {1e3: [0.8], 1e5: [0.8]}, {1e3: [0.7, 0.7], 1e5: [0.9, 0.9]}
+    assert stats.crossover(family, rival) == stats.Estimate(pytest.approx(1e4), None, None, 1)
+    # At the larger size the two are a tenth of a deviation apart: many resamples do not cross.
+    close = {1e3: [0.8] * 3, 1e5: [0.75, 0.80, 0.85]}
+    near = stats.crossover(close, {1e3: [0.7] * 3, 1e5: [0.76, 0.81, 0.86]})
+    assert near.value > 1e3
+    assert (near.low, near.high, near.n) == (None, None, 3)
+
+
+# Planted crossings.
+
+FAMILY, RIVAL = {1e4: 0.60, 1e5: 0.64, 1e6: 0.66}, {1e4: 0.55, 1e5: 0.65, 1e6: 0.70}
+PLANTED = 10 ** (4 + 5 / 6)  # the lead goes from 0.05 to -0.01 over a decade
+
+
+def drawn(curve, generator, runs, noise):
+    return {x: y + noise * generator.standard_normal(runs) for x, y in curve.items()}
+
+
+@pytest.mark.parametrize(("runs", "noises"), [(2, (0.002, 0.002)), (3, (0.001, 0.004)), (5, (0.004, 0.004))])
+def test_a_planted_crossing_is_covered_as_often_as_it_says(runs, noises):
+    generator = np.random.default_rng(runs)
+    covered = []
+    for _ in range(2000):
+        curves = [drawn(curve, generator, runs, noise) for curve, noise in zip((FAMILY, RIVAL), noises, strict=True)]
+        covered.append(stats.crossover(*curves).contains(PLANTED))
+    assert None not in covered
+    assert 0.93 <= np.mean(covered) <= 0.97
+
+
+def test_a_bootstrap_of_three_seeds_would_cover_too_little():
+    """Why the interval is none: the same comparisons, their seeds drawn with replacement."""
+    generator = np.random.default_rng(0)
+    xs, covered = np.log([1e4, 1e5]), []
+    for _ in range(2000):
+        lead = []
+        for place in (1e4, 1e5):
+            mine, theirs = (curve[place] + 0.002 * generator.standard_normal(3) for curve in (FAMILY, RIVAL))
+            chosen = generator.integers(3, size=(2, 200, 3))
+            lead.append(mine[chosen[0]].mean(axis=1) - theirs[chosen[1]].mean(axis=1))
+        at = xs[0] + lead[0] / (lead[0] - lead[1]) * (xs[1] - xs[0])
+        low, high = np.percentile(at, [2.5, 97.5])
+        covered.append(low <= math.log(PLANTED) <= high)
+    assert np.mean(covered) < 0.90
+
+
+def test_every_crossing_is_found_and_told_from_the_others():
+    family = {1e2: [0.6, 0.61], 1e4: [0.4, 0.41], 1e6: [0.6, 0.61], 1e8: [0.4, 0.41]}
+    rival = {1e2: [0.5, 0.51], 1e8: [0.5, 0.51]}
+    found = stats.crossings(family, rival)
+    assert [crossing.at.value for crossing in found.found] == pytest.approx([1e3, 1e5, 1e7])
+    assert [crossing.falls for crossing in found.found] == [True, False, True]
+    for crossing in found.found:
+        assert crossing.share > 0.95
+        assert crossing.at.value / 3 < crossing.at.low < crossing.at.value < crossing.at.high < 3 * crossing.at.value
+    assert (found.low, found.high, found.leads) == (pytest.approx(1e2), pytest.approx(1e8), True)
+    turned = stats.crossings(rival, family)
+    assert [crossing.falls for crossing in turned.found] == [False, True, False]
+
+
+def test_curves_far_apart_surely_do_not_cross_and_near_ones_perhaps():
+    low, high = ({x: [y, y + 0.01, y - 0.01] for x in (1e3, 1e4, 1e5)} for y in (0.5, 0.9))
+    assert stats.crossings(low, high).surely_none
+    assert stats.crossings(high, low).surely_none
+    assert stats.crossings(low, high).leads is False
+    near = {x: [0.501, 0.511, 0.491] for x in (1e3, 1e4, 1e5)}
+    assert not stats.crossings(near, low).found
+    assert not stats.crossings(near, low).surely_none
+
+
+def test_curves_without_a_common_range_are_not_compared():
+    assert stats.crossings({}, {1e3: [0.5]}) == stats.Crossings(())
+    assert stats.crossings({1e3: [0.5]}, {1e4: [0.5], 1e5: [0.6]}).low is None
+    assert not stats.crossings({1e3: [0.5]}, {1e3: [0.6]}).surely_none
+
+
+def test_runs_without_any_spread_have_a_crossing_without_doubt():
+    found = stats.crossover({1e3: [0.8] * 2, 1e5: [0.8] * 2}, {1e3: [0.7] * 2, 1e5: [0.9] * 2})
+    assert (found.value, found.low, found.high) == (pytest.approx(1e4),) * 3
