@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from archbench.errors import InputError
@@ -192,13 +193,14 @@ class _Parser:
         minus = self._taken("-")
         if self._kind != "number":
             self._refuse(f"a number to hold {name} against is missing")
-        value = float(self._next())
+        exact = Decimal(self._next())  # 95 % is 0.95, and not 95 times the float that is nearest to 0.01
         if (self._kind == "word" and self._word not in {"and", "or", "not"}) or self._word == "%":
             unit = self._word
             if unit not in UNITS[kind]:
-                accepted = f"{', '.join(UNITS[kind])} or none"
+                accepted = f"{', '.join(UNITS[kind])} or none" if UNITS[kind] else "none"
                 self._refuse(f"{unit!r} is no unit of {name}, which takes {accepted}")
-            value *= UNITS[kind][self._next()]
+            exact *= Decimal(repr(UNITS[kind][self._next()]))
+        value = float(exact)
         if kind == "share" and value > 1:
             self._refuse(f"{name} is a share: write 80 % or 0.8, so {value:g} is never reached")
         return -value if minus else value

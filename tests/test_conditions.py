@@ -66,7 +66,7 @@ def test_names_of_models_need_no_quotes(name):
         ("(params < 1M", "a ) is missing"), ("params < 1M)", "and, or, or the end"), ("params < 1 and", "a name"),
         ("model > cnn", "takes == or !="), ("model ==", "a text"), ("accuracy > 80", "80 % or 0.8"),
         ("__import__('os')", "there is no '__import__'"), ("params < (1)", "a number"), ("1 < params", "a name is"),
-        ("params & 3", "one of <"), ("!", "'!' is not accepted"), ("model == 'cnn", "is not accepted"),
+        ("params & 3", "'&' is not accepted"), ("!", "'!' is not accepted"), ("model == 'cnn", "is not accepted"),
         ("params < 1M; accuracy", "not accepted"), ("not", "a name is missing"), ("and", "there is no 'and'"),
     ],
 )  # fmt: skip

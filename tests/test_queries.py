@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import pandas as pd
 import pytest
 from test_tables import BASE, SLOW, record
@@ -12,12 +14,17 @@ from archbench.frame import runs_frame
 from archbench.queries import best, best_sentence, best_words
 from archbench.schema import Study
 
+
+def with_images(record, test_images):
+    return dataclasses.replace(record, cell=dataclasses.replace(record.cell, images=(10, 10, test_images)))
+
+
 RECORDS = [
     *(record("cnn", 1000, seed, 0.90 + seed / 100, BASE) for seed in range(3)),
     *(record("net", 1000, seed, 0.94 + seed / 1000, SLOW, params=1005) for seed in range(3)),
     *(record("net", 5000, seed, 0.95 + seed / 50, SLOW) for seed in range(3)),
     record("lost", 5000, 0, 0.0, SLOW, status="failed"),
-    record("one", None, 0, 0.96, BASE, params=3000),
+    with_images(record("one", None, 0, 0.96, BASE, params=3000), 1000),
 ]
 RUNS = runs_frame(RECORDS)
 
