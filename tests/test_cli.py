@@ -14,8 +14,11 @@ from typer.testing import CliRunner
 
 from archbench import cli
 from archbench.cli.options import state
+from archbench.conclusions import COLUMNS
 
-FILES = {"runs.csv", "summary.csv", "overhead.csv", "overhead.md", "scatter.png", "scatter.svg", "curves.png"}
+TABLES = {"runs.csv", "summary.csv", "overhead.csv", "overhead.md", "conclusions.md", "points.csv"}
+FILES = TABLES | {"scatter.png", "scatter.svg", "curves.png"}
+CONCLUDED = {f"{name}.csv" for name in COLUMNS} - TABLES  # written where they have rows
 
 BRIEFLY = ("--processes", "1", "--max-seconds", "0")  # real processes are timed for a turn each
 
@@ -54,7 +57,9 @@ def invoke(monkeypatch, capsys, *words):
 
 def test_compare_writes_its_files_and_says_so(small):
     folder, done = small
-    assert {file.name for file in folder.iterdir()} == FILES | {"results.sqlite"}
+    written = {file.name for file in folder.iterdir()}
+    assert written - CONCLUDED == FILES | {"results.sqlite"}
+    assert {"pairs.csv", "pareto.csv", "verdicts.csv"} <= written
     for name in FILES:
         assert (folder / name).stat().st_size > 100
         assert str(folder / name) in done.stdout
@@ -85,7 +90,9 @@ def test_json_is_pure(small, monkeypatch, capsys):
     result = json.loads(out)
     assert code == 0
     assert {row["model"] for row in result["runs"]} == {"mlp", "mobilenet"}
-    assert {Path(file).name for file in result["files"]} == FILES
+    assert {Path(file).name for file in result["files"]} - CONCLUDED == FILES
+    assert set(result["conclusions"]) == set(COLUMNS)
+    assert "mlp" in result["answer"][0]
     assert [row["n"] for row in result["summary"]] == [2, 2]
     assert result["overhead"][1]["train_ratio_cpu"] > 0
 

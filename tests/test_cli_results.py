@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import QUICK, small_study
-from test_cli import invoke
+from test_cli import CONCLUDED, TABLES, invoke
 
 from archbench.exports import DIALECTS
 from archbench.files import UNFINISHED
@@ -28,7 +28,7 @@ from archbench.store import FILE_NAME, Begun, Owner, Store
 STUDY = small_study(["mlp@3k", "linear"], [], epochs=2, seeds=2)
 BRIEFLY = ("--workers", "0", "--processes", "0", "--max-seconds", "0", "--quiet")
 WRITTEN = {
-    "archbench": {"runs.csv", "summary.csv", "overhead.csv", "overhead.md"}, "timm": {"timm.csv"},
+    "archbench": TABLES, "timm": {"timm.csv"},
     "markdown": {"summary.md"}, "latex": {"summary.tex"}, "parquet": {"runs.parquet"},
 }  # fmt: skip
 
@@ -248,8 +248,9 @@ def test_a_key_of_several_runs_is_told_with_where_they_are(asked, finished, whol
 def test_every_dialect_is_written(asked, whole, tmp_path, dialect):
     code, out, err = asked("results", "export", "results", "--dialect", dialect, "--out", "written")
     assert (code, err) == (0, "")
-    assert {Path(line) for line in out.splitlines()} == {Path("written/small") / name for name in WRITTEN[dialect]}
-    assert {file.name for file in Path("written/small").iterdir()} == WRITTEN[dialect]
+    files = set(Path("written/small").iterdir())
+    assert {Path(line) for line in out.splitlines()} == files
+    assert {file.name for file in files} - CONCLUDED == WRITTEN[dialect]
 
 
 def test_a_dialect_says_what_was_measured(asked, finished, whole):
@@ -611,3 +612,45 @@ def test_what_went_on_is_json_where_it_is_asked_for(asked, finished):
     assert found["folder"] == str(folder)
     assert [row["status"] for row in found["runs"]] == ["done"] * 4
     assert all(os.path.exists(file) for file in found["files"])  # noqa: PTH110 - as it is printed
+
+
+# The best under conditions.
+
+
+@pytest.fixture
+def results(filled):
+    Path("results").symlink_to(filled.folder)
+
+
+def test_the_best_is_named_with_what_is_in_doubt(asked, results):
+    code, out, err = asked("best", "--where", "params < 10k and accuracy > 1 %", "--minimize", "macs")
+    assert (code, err) == (0, "")
+    first, header, *rows = out.splitlines()
+    assert first.startswith("results: ")
+    assert "(2 of 4 models meet it in the mean)" in first
+    assert header.split()[:2] == ["model", "params"]
+    assert len(rows) == 2
+    assert all(len(row) <= 80 for row in (header, *rows))
+    code, out, _ = asked("best", "--where", "params > 1M")
+    assert (code, out) == (0, "results: None of 4 models meets it.\n")
+
+
+def test_the_best_in_json_are_rows_of_points(asked, results):
+    rows = json.loads(asked("best", "--where", "params < 10k", "--minimize", "params", "--json")[1])
+    assert [row["place"] for row in rows] == [1, 2]
+    assert {row["folder"] for row in rows} == {"results"}
+    assert all(row["params"] < 10_000 and row["sure"] for row in rows)
+    assert json.loads(asked("best", "--where", "params > 1M", "--json")[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("--where", "parms < 3"), "did you mean params"), (("--where", "accuracy > 80"), "80 % or 0.8"),
+        (("--minimize", "model"), "is text"), (("--minimize", "params", "--maximize", "accuracy"), "both"),
+    ],
+)  # fmt: skip
+def test_a_condition_that_is_not_accepted_is_an_input_error(asked, results, words, wanted):
+    code, out, err = asked("best", *words)
+    assert (code, out) == (2, "")
+    assert wanted in err

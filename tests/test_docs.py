@@ -102,7 +102,7 @@ def test_the_tasks_of_the_slurm_script_are_the_whole_study(monkeypatch, capsys, 
 
 
 def test_the_python_of_the_readme_runs(capsys):
-    code = next(block for block in blocks(README, "python") if "archbench.compare" in block)
+    code = "\n".join(block for block in blocks(README, "python") if "register_model" not in block)
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     assert len(names["frame"]) == 8
@@ -190,6 +190,34 @@ def test_reference_results_give_their_tables_again(tmp_path):
             pd.testing.assert_frame_equal(pd.read_csv(file), pd.read_csv(folder / file.name), rtol=1e-9)
         else:
             assert file.read_text(encoding="utf-8") == (folder / file.name).read_text(encoding="utf-8")
+
+
+def test_the_statistics_are_documented_as_they_are():
+    from archbench import stats
+    from archbench.conclusions import COLUMNS, learning, pairs, verdicts
+    from archbench.queries import NAMES
+    from archbench.stats import crossing, fit, paired
+
+    said = " ".join((ROOT / "docs/statistics.md").read_text(encoding="utf-8").split())
+    assert all(f"`{name}.csv`" in said for name in COLUMNS)
+    assert all(f"`{name}`" in said for name in NAMES)
+    for words in (
+        f"up to {paired.EXACT_MOST} seeds; beyond, {2**paired.EXACT_MOST:,} choices",
+        f"{crossing.RESAMPLES:,} pairs of curves", f"c is searched between {fit.EXPONENTS[0]} and {fit.EXPONENTS[1]:g}",
+        f"surely less than {verdicts.MATTERS} points are gained", f"find {100 * stats.POWER:.0f} % of the time",
+        f"accuracy after the last epoch under {learning.LEARNT:.0%}".replace("%", " %"),
+        f"ends at least {learning.RISE:.0%}".replace("%", " %"), f"at least {learning.FALL:.0%}".replace("%", " %"),
+        f"at least {100 * learning.GAP:.0f} points over", f"τ stays at least {learning.SETTLED}",
+        f"corrected p is under {pairs.LEVEL:.0%}".replace("%", " %"),
+    ):  # fmt: skip
+        assert words in said, words
+    assert (fit.LEAST_SIZES, fit.REACH, pairs.MOST, learning.LEAST_MODELS) == (4, 10, 12, 3)  # in words there
+
+
+def test_the_readmes_answer_is_that_of_the_reference_results():
+    made = (ROOT / "results/reference/epyc-2core/digits/conclusions.md").read_text(encoding="utf-8")
+    answer = made.splitlines()[2]
+    assert answer in " ".join(line.removeprefix("> ") for line in README.splitlines())
 
 
 def test_the_readmes_defaults_are_the_recipes():

@@ -28,6 +28,7 @@ DATA = {
     "classes": "classes", "test_images": "test images",
 }  # fmt: skip
 """Columns that tell sets of test images of one name apart, and how they are called: models on two do not compare."""
+COUNTED = ("classes", "test_images")  # missing where they were not noted, which is no difference
 APART = 0.01  # sizes of one line that are nearer than a budget's tolerance are no two sizes
 
 
@@ -105,7 +106,8 @@ def _on_data(frame: pd.DataFrame) -> pd.DataFrame:
     named = frame["dataset"].astype(str).to_numpy(dtype=object)
     for dataset, places in frame.groupby("dataset", sort=False).indices.items():
         part = frame.iloc[places]
-        varied = [name for name in apart if len(part[name].drop_duplicates()) > 1]
+        known = {name: part[name].dropna() if name in COUNTED else part[name] for name in apart}
+        varied = [name for name, values in known.items() if len(values.drop_duplicates()) > 1]
         for place, row in zip(places, part[varied].itertuples(index=False), strict=True):
             said = [f"{DATA[name]} {one}" for name, one in zip(varied, row, strict=True) if _plain(one) is not None]
             named[place] = f"{dataset} ({', '.join(said)})" if said else str(dataset)
