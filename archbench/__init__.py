@@ -13,7 +13,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from archbench.api import best, compare, cost_of, doctor, layers_of, load, memory_of, reproduce, size, time, tune
+    from archbench.api import (
+        best,
+        compare,
+        cost_of,
+        doctor,
+        layers_of,
+        load,
+        memory_of,
+        report,
+        reproduce,
+        size,
+        time,
+        tune,
+    )
     from archbench.comparison import Comparison
     from archbench.data import Parts, load_dataset, register_dataset
     from archbench.errors import ArchbenchError
@@ -36,6 +49,7 @@ _HOMES = {
     "model_spec": "zoo",
     "register_dataset": "archbench.data",
     "register_model": "zoo",
+    "report": "archbench.api",
     "reproduce": "archbench.api",
     "size": "archbench.api",
     "time": "archbench.api",
@@ -59,6 +73,7 @@ __all__ = [
     "model_spec",
     "register_dataset",
     "register_model",
+    "report",
     "reproduce",
     "size",
     "time",

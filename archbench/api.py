@@ -373,6 +373,34 @@ def _once(sized: Sequence[SizedModel]) -> Sequence[SizedModel]:
     return sized
 
 
+def report(results: str | Path | Comparison = Path("results"), *, out: str | Path | None = None) -> list[Path]:
+    """Write the report of a comparison: one HTML page that needs nothing else, the same in Markdown, its figures.
+
+    Args:
+        results: what `compare` returned, or a results folder; of a folder that holds several, each gets its own.
+        out: the folder for the files of one comparison; by default they lie beside its store.
+
+    Returns:
+        The files, report.html of each comparison first.
+
+    Raises:
+        InputError: `out` for several comparisons.
+        StoreError: there are no results, or they cannot be read.
+        OutputError: the folder cannot be written.
+    """
+    from archbench.comparison import Comparison
+    from archbench.loading import stored_folders
+    from archbench.report import write_report
+
+    if isinstance(results, Comparison):
+        return write_report(results, out)
+    folders = stored_folders(Path(results))
+    if out is not None and len(folders) > 1:
+        msg = f"{results} holds several comparisons"
+        raise InputError(msg, "Name the folder of one of them, or leave out=... out.")
+    return [file for folder in folders for file in write_report(load(folder), out)]
+
+
 def doctor(
     *, refresh: bool = False, on_wait: Callable[[str], None] = lambda why: None
 ) -> dict[tuple[Device, Format, int], Peaks]:
@@ -392,4 +420,16 @@ def doctor(
     }
 
 
-__all__ = ["compare", "cost_of", "doctor", "layers_of", "load", "memory_of", "reproduce", "size", "time", "tune"]
+__all__ = [
+    "compare",
+    "cost_of",
+    "doctor",
+    "layers_of",
+    "load",
+    "memory_of",
+    "report",
+    "reproduce",
+    "size",
+    "time",
+    "tune",
+]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from archbench.cli import compare, cost, datasets, models, results, streams, studies, time, tune
+from archbench.cli import compare, cost, datasets, models, report, results, streams, studies, time, tune
 from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
 from archbench.errors import ArchbenchError, Interrupted, reason
@@ -30,6 +30,7 @@ app.command("time")(results_only(time.time))
 app.command("plot")(results_only(results.plot))
 app.command("export")(results_only(results.export))
 app.command("best")(results_only(results.best))
+app.command("report", cls=report.Reporting)(results_only(report.report))
 app.command("resume")(results_only(results.resume))
 results.app.command("list")(results_only(results.list_))
 results.app.command("show")(results_only(results.show))

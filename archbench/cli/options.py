@@ -357,6 +357,11 @@ Maximize = Annotated[
     str | None, typer.Option("--maximize", metavar="NAME", help="What is to be large.", show_default="accuracy")
 ]
 From = Annotated[Path, typer.Option("--results", help="A results folder, or a folder that holds some.")]
+Open = Annotated[
+    bool,
+    typer.Option("--open/--no-open", help="Open the page in a browser; --open=false is --no-open.",
+                 rich_help_panel=OUTPUT),
+]  # fmt: skip
 Debug = Annotated[
     bool,
     typer.Option("--debug", help="Show tracebacks.", callback=_debug, expose_value=False, is_eager=True),

@@ -25,10 +25,10 @@ Found = TypeVar("Found")
 def plot(results: o.Results = ROOT, out_folder: o.Out = None, debug: o.Debug = False) -> None:
     """Draw every figure again from what is stored, without training."""
     failed: list[ArchbenchError] = []
-    for folder, comparison in _stored(results, failed):
-        for file in comparison.write_figures(_target(out_folder, folder, results)):
+    for folder, comparison in stored(results, failed):
+        for file in comparison.write_figures(target(out_folder, folder, results)):
             out.print(str(file))
-    _fail(failed)
+    fail(failed)
 
 
 def export(
@@ -46,15 +46,15 @@ def export(
     failed: list[ArchbenchError] = []
     # What is concluded from curves needs them, and a frame alone does not.
     curves = dialect == "archbench" and not as_json
-    for folder, comparison in _stored(results, failed, curves=curves):
+    for folder, comparison in stored(results, failed, curves=curves):
         if as_json:
             rows += [{"folder": str(folder), **row} for row in json_rows(comparison.frame())]
         else:
-            for file in write_dialect(dialect, comparison, _target(out_folder, folder, results) or folder):
+            for file in write_dialect(dialect, comparison, target(out_folder, folder, results) or folder):
                 out.print(str(file))
     if as_json:
         print_json(rows)
-    _fail(failed)
+    fail(failed)
 
 
 def best(
@@ -74,7 +74,7 @@ def best(
 
     rows = []
     failed: list[ArchbenchError] = []
-    for folder, comparison in _stored(results, failed, curves=False):
+    for folder, comparison in stored(results, failed, curves=False):
         frame = comparison.frame()
         found = queries.best(frame, where, minimize=minimize, maximize=maximize)
         if as_json:
@@ -85,7 +85,7 @@ def best(
             print_table(queries.best_words(found))
     if as_json:
         print_json(rows)
-    _fail(failed)
+    fail(failed)
 
 
 def list_(
@@ -114,7 +114,7 @@ def list_(
             out.print(f"and {len(rows) - len(shown):,} more; --limit 0 shows all")
     if as_json:
         print_json(every)
-    _fail(failed)
+    fail(failed)
 
 
 def state_words(states: Counter[str]) -> str:
@@ -196,7 +196,7 @@ def gc(
     freed = sum(one.size_bytes for one in found) if dry_run else upkeep.remove(found)
     if not as_json:
         out.print(f"{len(found):,} files, {decimal(freed)}, {'could be ' if dry_run else ''}removed")
-    _fail(failed)
+    fail(failed)
 
 
 def merge(
@@ -260,7 +260,7 @@ def resume(
             finish(here, folder, rest, protocol, as_json=as_json, quiet=quiet, dry_run=False)
         except typer.Exit as end:
             code = code or end.exit_code
-    _fail(failed)
+    fail(failed)
     if code:
         raise typer.Exit(code)
 
@@ -280,13 +280,13 @@ def _each(results: Path, look: Callable[[Path], Found], failed: list[ArchbenchEr
         yield folder, found
 
 
-def _fail(failed: list[ArchbenchError]) -> None:
+def fail(failed: list[ArchbenchError]) -> None:
     """Fail the command for what could not be read, now that the others are done."""
     if failed:
         raise failed[0]
 
 
-def _stored(results: Path, failed: list[ArchbenchError], *, curves: bool = True) -> Iterator[tuple[Path, Comparison]]:
+def stored(results: Path, failed: list[ArchbenchError], *, curves: bool = True) -> Iterator[tuple[Path, Comparison]]:
     """Yield every results folder with its last comparison; what is damaged in it is said."""
     from archbench.loading import load
 
@@ -299,7 +299,7 @@ def _stored(results: Path, failed: list[ArchbenchError], *, curves: bool = True)
             err.print(f"warning: no run of {folder} is finished")
 
 
-def _target(out_folder: Path | None, folder: Path, results: Path) -> Path | None:
+def target(out_folder: Path | None, folder: Path, results: Path) -> Path | None:
     """Return where the files of a results folder go: beside its store, or at the same place under `--out`."""
     return None if out_folder is None else out_folder / folder.relative_to(results)
 

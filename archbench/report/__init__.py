@@ -1,0 +1,36 @@
+"""Comparison -> a report: one HTML page that needs nothing else, and the same in Markdown.
+
+Comparison -> Page (words) -> report.html, report.md with its figures
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archbench.files import write_bytes
+from archbench.report.page import page_of
+from archbench.report.render import html_of
+from archbench.report.text import markdown_of
+
+if TYPE_CHECKING:
+    from archbench.comparison import Comparison
+
+HTML, MARKDOWN = "report.html", "report.md"
+
+
+def write_report(comparison: Comparison, folder: str | Path | None = None) -> list[Path]:
+    """Write report.html, and report.md with the figures that it shows, by default beside the store.
+
+    The same results give the same bytes.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    folder = Path(folder or comparison.folder)
+    page = page_of(comparison)
+    texts = {HTML: html_of(page), MARKDOWN: markdown_of(page), **{still.file: still.svg for still in page.stills}}
+    return [write_bytes(folder / name, text.encode()) for name, text in texts.items()]
+
+
+__all__ = ["HTML", "MARKDOWN", "html_of", "markdown_of", "page_of", "write_report"]

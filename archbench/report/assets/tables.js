@@ -1,0 +1,81 @@
+// Tables that are sorted by a click on a heading, filtered by what is typed, and copied as they stand.
+
+const FEW = 5; // rows that need no filter
+const FACTORS = { k: 1e3, M: 1e6, G: 1e9 };
+
+// The number that a cell begins with: 28,775, 1.60M, +0.7 ± 3.5, 1.53x [1.49, 1.54] unstable.
+function numberIn(text) {
+  const found = /^([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)([kMG](?![\w]))?/.exec(text);
+  return found ? Number(found[1].replaceAll(",", "")) * (FACTORS[found[2]] ?? 1) : null;
+}
+
+function compareCells(a, b) {
+  const numbers = [numberIn(a), numberIn(b)];
+  if (numbers[0] !== null && numbers[1] !== null && numbers[0] !== numbers[1]) return numbers[0] - numbers[1];
+  return a.localeCompare(b, "en", { numeric: true });
+}
+
+function sortBy(table, place, down) {
+  const body = table.tBodies[0];
+  const keyed = [...body.rows].map((row) => ({ row, text: row.cells[place].textContent }));
+  keyed.sort((a, b) => {
+    if (!a.text || !b.text) return Number(!a.text) - Number(!b.text); // what is empty stays at the end
+    return (down ? -1 : 1) * compareCells(a.text, b.text);
+  });
+  body.append(...keyed.map(({ row }) => row));
+  for (const [at, heading] of [...table.tHead.rows[0].cells].entries()) {
+    if (at === place) heading.setAttribute("aria-sort", down ? "descending" : "ascending");
+    else heading.removeAttribute("aria-sort");
+  }
+}
+
+const shownRows = (table) => [...table.tBodies[0].rows].filter((row) => !row.hidden);
+
+function wordsOf(table) {
+  const words = (row) => [...row.cells].map((cell) => cell.textContent);
+  return [words(table.tHead.rows[0]), ...shownRows(table).map(words)];
+}
+
+function tools(holder, table) {
+  const status = make("span", { class: "status", role: "status" });
+  const bar = make("div", { class: "tools" });
+  const caption = table.caption.textContent;
+  const rows = table.tBodies[0].rows;
+  if (rows.length > FEW) {
+    const field = make("input", { type: "search", placeholder: "Filter rows", "aria-label": `Filter rows: ${caption}` });
+    const texts = new Map([...rows].map((row) => [row, row.textContent.toLowerCase()]));
+    field.addEventListener("input", () => {
+      const wanted = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const [row, text] of texts) row.hidden = !wanted.every((word) => text.includes(word));
+      status.textContent = wanted.length ? `${shownRows(table).length} of ${rows.length} rows` : "";
+    });
+    bar.append(field);
+  }
+  for (const [name, format] of Object.entries(FORMATS)) {
+    bar.append(button(`Copy ${name}`, async () => {
+      const words = wordsOf(table);
+      const done = await toClipboard(format(words));
+      status.textContent = done ? `${words.length - 1} rows copied as ${name}` : "The browser gives no clipboard";
+    }, { "aria-label": `Copy as ${name}: ${caption}` }));
+  }
+  bar.append(status);
+  holder.prepend(bar);
+}
+
+function startTables(open) {
+  for (const holder of document.querySelectorAll("main .table")) {
+    const table = holder.querySelector("table");
+    tools(holder, table);
+    if (table.tBodies[0].rows.length > 1) {
+      for (const [place, heading] of [...table.tHead.rows[0].cells].entries()) {
+        const sorter = button(heading.textContent, () => sortBy(table, place, heading.ariaSort === "ascending"), { class: "sort" });
+        heading.replaceChildren(sorter);
+      }
+    }
+    for (const row of table.tBodies[0].rows) {
+      if (row.dataset.group === undefined) continue;
+      const [first] = row.cells;
+      first.replaceChildren(button(first.textContent, () => open(Number(row.dataset.group)), { class: "open" }));
+    }
+  }
+}

@@ -1,0 +1,153 @@
+"""Runs -> what the interactive figure draws, as plain values for JSON: points, their words, curves and layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from archbench import stats
+from archbench.plan import label
+from archbench.reference import shown
+from archbench.report.columns import TIMED, Axis, axes_of, worded
+from archbench.report.layers import layer_tables
+from archbench.schema import SPLITS_OF_AN_EPOCH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from archbench.schema import Record
+
+    Group = list[int]  # places of its runs
+
+DIGITS = 6  # of a number that is drawn; words are made of the whole one
+MOST_EPOCHS = 60  # points of a curve; of more, as many that lie evenly
+
+
+def groups_of(frame: pd.DataFrame) -> list[Group]:
+    """Return the places of the runs of every model, case and budget, in the order of the summary's rows."""
+    numbers = frame.groupby(["model", "case", "budget"], sort=False, dropna=False).ngroup()
+    found: list[Group] = [[] for _ in range(int(numbers.max()) + 1)] if len(frame) else []
+    for place, number in enumerate(numbers.tolist()):
+        found[number].append(place)
+    return found
+
+
+def chart_of(frame: pd.DataFrame, records: Sequence[Record], notes: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
+    """Return all that the figure needs.
+
+    Args:
+        frame: one row a run (`archbench.frame.runs_frame`).
+        records: the same runs.
+        notes: of each model, what must be known of it beside its figures.
+    """
+    groups = groups_of(frame)
+    costs, scores = axes_of(frame)
+    values = {axis.name: _numbers(frame, axis) for axis in (*costs, *scores)}
+    done = (frame["status"] == "done").tolist()
+    tables, of_group = layer_tables([records[group[0]] for group in groups])
+    series = _series(frame)
+    return {
+        "x": [axis._asdict() for axis in costs],
+        "y": [axis._asdict() for axis in scores],
+        "series": list(dict.fromkeys(series)),
+        "runs": {
+            "figures": {name: _packed(words) for name, words in worded(frame, figures=True).items()},
+            "facts": {name: _packed(words) for name, words in worded(frame, figures=False).items()},
+            "values": values,
+            "states": _packed(frame["status"].tolist()),
+            "seeds": frame["seed"].tolist(),
+        },
+        "groups": [
+            {
+                "series": series[group[0]],
+                "name": shown(label(first.cell.model, first.cell.budget, first.cell.case)),
+                "runs": group,
+                "at": {axis.name: _spread(frame, axis.name, values[axis.name], group, done) for axis in costs},
+                "scores": {
+                    axis.name: _mean([value for place in group if done[place] and (value := values[axis.name][place]) is not None])
+                    for axis in scores
+                },
+                "curves": _curves([records[place] for place in group]),
+                "notes": list(notes[number]) if number < len(notes) else [],
+                **layers,
+            }
+            for number, (group, layers) in enumerate(zip(groups, of_group, strict=True))
+            for first in [records[group[0]]]
+        ],
+        "layers": tables,
+    }  # fmt: skip
+
+
+def _series(frame: pd.DataFrame) -> list[str]:
+    """Return of every run what tells its line from the others: the model, the case, or both, as in the figures."""
+    names = frame["model"].map(shown)
+    if frame["case"].any():
+        names = frame["case"] if frame["model"].nunique() == 1 else names + ", " + frame["case"]
+    return [str(name) for name in names]
+
+
+def _numbers(frame: pd.DataFrame, axis: Axis) -> list[float | None]:
+    return [_rounded(value) for value in frame[axis.name].astype(float).tolist()]
+
+
+def _rounded(value: float) -> float | None:
+    """Return a number with the digits that a figure can show; None where it is not finite."""
+    if not np.isfinite(value):
+        return None
+    short = float(f"{value:.{DIGITS}g}")
+    return int(value) if float(value).is_integer() and abs(value) < 2**53 else short
+
+
+def _mean(values: Sequence[float]) -> list[float | None] | None:
+    """Return the mean and the ends of its interval."""
+    found = stats.mean(list(values))
+    return None if found is None else [None if v is None else _rounded(v) for v in (found.value, found.low, found.high)]
+
+
+def _spread(
+    frame: pd.DataFrame, name: str, values: Sequence[float | None], group: Group, done: Sequence[bool]
+) -> list[float | None] | None:
+    """Return where a model stands along a cost: that of its runs, with the interval of a time."""
+    own = [value for place in group if (done[place] or TIMED.fullmatch(name)) and (value := values[place]) is not None]
+    if not own:
+        return None
+    middle = _rounded(sum(own) / len(own))
+    if f"{name}_low" not in frame:
+        return [middle, None, None]
+    ends = (frame[f"{name}_{end}"].iloc[group[0]] for end in ("low", "high"))
+    return [middle, *(None if end is None else _rounded(float(end)) for end in ends)]
+
+
+def _packed(words: Sequence[str]) -> dict[str, Any]:
+    """Return words with each different one once: what runs share is most of a page."""
+    different = list(dict.fromkeys(words))
+    if len(different) == 1:
+        return {"all": different[0]}
+    places = {word: place for place, word in enumerate(different)}
+    return {"of": different, "at": [places[word] for word in words]}
+
+
+def _curves(records: Sequence[Record]) -> dict[str, Any] | None:
+    """Return loss and accuracy by epoch and split: the mean over the runs with the least and the most of them."""
+    trainings = [record.training for record in records if record.training and record.training.epochs]
+    last = max((training.epochs[-1].epoch for training in trainings), default=0)
+    if not trainings or (last > 1 and all(len(training.epochs) == 1 for training in trainings)):
+        return None  # a store that was asked for no curves gives the last epoch alone
+    shown_epochs = sorted({round(epoch) for epoch in np.linspace(1, last, min(last, MOST_EPOCHS))})
+    lines = {}
+    for split in SPLITS_OF_AN_EPOCH:
+        for metric, name in (("loss", "loss"), ("top1", "accuracy")):
+            drawn: list[list[float | None]] = []
+            for epoch in shown_epochs:
+                values = [
+                    value for training in trainings if epoch <= len(training.epochs)
+                    if (value := getattr(getattr(training.epochs[epoch - 1], split), metric)) is not None
+                ]  # fmt: skip
+                ends = (sum(values) / len(values), min(values), max(values)) if values else ()
+                drawn.append([float(f"{value:.4g}") for value in ends])
+            if any(drawn):
+                lines[f"{split} {name}"] = drawn
+    return {"epochs": shown_epochs, "runs": len(trainings), "lines": lines}

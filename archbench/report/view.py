@@ -1,0 +1,100 @@
+"""The nouns of a report: what it says, in words, before anything of it is HTML or Markdown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBER = re.compile(r"[+-]?[\d,]*\.?\d")  # how a cell of a column of numbers begins
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of words.
+
+    Attributes:
+        id: what it is called inside the page.
+        caption: what it shows, in a line.
+        head: the headings.
+        rows: the cells, a tuple a row.
+        groups: of each row the place of its model among the chart's; empty where rows are no models.
+    """
+
+    id: str
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    groups: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, name: str, caption: str, words: pd.DataFrame, groups: tuple[int, ...] = ()) -> Self:
+        """Return a table of a frame of words; columns without any are left out."""
+        kept = [place for place in range(words.shape[1]) if (words.iloc[:, place].fillna("") != "").any()]
+        cells = words.iloc[:, kept].fillna("").astype(str)
+        return cls(
+            name, caption, tuple(map(str, cells.columns)), tuple(cells.itertuples(index=False, name=None)), groups
+        )
+
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Whether each column holds numbers, which stand at its right."""
+        return tuple(
+            all(NUMBER.match(cell) for cell in column if cell) and any(column)
+            for column in zip(*self.rows, strict=True)
+        ) or (False,) * len(self.head)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: paragraphs, tables, and notes under them.
+
+    Attributes:
+        about: a paragraph each. code: lines of a shell. notes: a line each, such as doubts with their remedies.
+    """
+
+    id: str
+    title: str
+    about: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Still:
+    """A figure that stands still, for where no script runs and for paper.
+
+    Attributes:
+        file: its name beside the report. svg: what is in it. alt: what it shows, in words.
+    """
+
+    file: str
+    alt: str
+    svg: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that a report says.
+
+    Attributes:
+        question: that the comparison asks. answer: in a sentence. points: what else was found, a line each.
+        measured: on what, in a line. warnings: of the data, which everybody must know.
+        chart: what the interactive figure draws: plain values for JSON.
+        made: by whom and from what.
+    """
+
+    title: str
+    question: str
+    answer: str
+    points: tuple[str, ...]
+    measured: str
+    warnings: tuple[str, ...]
+    chart: dict[str, Any]
+    stills: tuple[Still, ...]
+    sections: tuple[Section, ...]
+    made: str
