@@ -128,6 +128,12 @@ class Comparison:
 
         return curves(self.epochs(), metric, ax)
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: the summary and the scatter."""
+        from archbench.inline import results
+
+        return results(self._frame, self.summary())
+
     def write_tables(self, folder: str | Path | None = None) -> list[Path]:
         """Write runs.csv, summary.csv, overhead.csv, overhead.md and what is concluded, by default beside the store.
 

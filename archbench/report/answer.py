@@ -12,8 +12,6 @@ from archbench.units import compact, number, ratio, with_interval
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import pandas as pd
-
     from archbench.comparison import Comparison
 
     Row = dict[str, Any]

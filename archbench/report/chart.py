@@ -67,7 +67,7 @@ def chart_of(frame: pd.DataFrame, records: Sequence[Record], notes: Sequence[Seq
                 "runs": group,
                 "at": {axis.name: _spread(frame, axis.name, values[axis.name], group, done) for axis in costs},
                 "scores": {
-                    axis.name: _mean([value for place in group if done[place] and (value := values[axis.name][place]) is not None])
+                    axis.name: _mean([value for place in group if done[place] for value in [values[axis.name][place]]])
                     for axis in scores
                 },
                 "curves": _curves([records[place] for place in group]),
@@ -85,7 +85,7 @@ def _series(frame: pd.DataFrame) -> list[str]:
     """Return of every run what tells its line from the others: the model, the case, or both, as in the figures."""
     names = frame["model"].map(shown)
     if frame["case"].any():
-        names = frame["case"] if frame["model"].nunique() == 1 else names + ", " + frame["case"]
+        names = frame["case"] if len(set(frame["model"])) == 1 else names + ", " + frame["case"]
     return [str(name) for name in names]
 
 
@@ -101,9 +101,9 @@ def _rounded(value: float) -> float | None:
     return int(value) if float(value).is_integer() and abs(value) < 2**53 else short
 
 
-def _mean(values: Sequence[float]) -> list[float | None] | None:
-    """Return the mean and the ends of its interval."""
-    found = stats.mean(list(values))
+def _mean(values: Sequence[float | None]) -> list[float | None] | None:
+    """Return the mean of those that are known, and the ends of its interval."""
+    found = stats.mean([value for value in values if value is not None])
     return None if found is None else [None if v is None else _rounded(v) for v in (found.value, found.low, found.high)]
 
 

@@ -133,7 +133,7 @@ def worded(frame: pd.DataFrame, *, figures: bool) -> dict[str, list[str]]:
         if name in UNSAID or name.endswith(("_low", "_high")) or is_figure(name) != figures:
             continue
         kind = kind_of(name)
-        words = [word(getattr(value, "item", lambda v=value: v)(), kind) for value in values]  # type: ignore[misc]
+        words = [word(getattr(value, "item", lambda v=value: v)(), kind) for value in values]
         if f"{name}_low" in plain:
             bounds = zip(words, plain[f"{name}_low"], plain[f"{name}_high"], strict=True)
             words = [f"{text} [{word(a, kind)}, {word(b, kind)}]" if a is not None else text for text, a, b in bounds]

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from archbench.schema import Environment, Record, Timing
 
 MOST_ROWS = 500  # of the tables of counters and of timings; `archbench export` and `cost` have the others
+CAPTIONS = {
+    "counters": "Figures of other counters, a row a network and counter", "timings": "A row a model, mode and device",
+    "environment": "Where and with what", "failures": "A row a run that is not done",
+}  # fmt: skip
 LEFT_OUT = ("machine",)  # a report goes further than the network on which the machine has its name
 
 
@@ -61,7 +65,7 @@ def stability(records: Sequence[Record], baseline: str | None) -> Section:
         for one in record.timings
     ]  # fmt: skip
     about = (
-        "Models of one session are timed round by round, side by side, in fresh processes. `A against A` is how far a "
+        "Models of one session are timed round by round, side by side, in fresh processes. A against A is how far a "
         "second copy of the same model differs from itself: what is less cannot be told."
     )
     return _section(
@@ -120,7 +124,9 @@ def _section(
     left = len(rows) - MOST_ROWS
     more = (f"And {left:,} rows more, which the stored results have.",) if left > 0 and name != "failures" else ()
     shown_rows = rows if name == "failures" else rows[:MOST_ROWS]
-    return Section(name, title, (about,), (Table.of(f"{name}-table", title, frame(shown_rows)),), (*notes, *more))
+    return Section(
+        name, title, (about,), (Table.of(f"{name}-table", CAPTIONS[name], frame(shown_rows)),), (*notes, *more)
+    )
 
 
 def _networks(records: Sequence[Record], *, timed: bool = False) -> Iterator[tuple[str, Record]]:
@@ -150,7 +156,8 @@ def _steadiness(timing: Timing) -> dict[str, str]:
     lower, middle, upper = np.percentile(timing.samples_us, [25, 50, 75])
     wide = "" if step.low is None or step.high is None else f"{50 * (step.high - step.low) / step.value:.2f} %"
     return {
-        "µs/step": micros(step.value), "95 % interval, ±": wide, "middle half, of median": f"{100 * (upper - lower) / middle:.1f} %",
+        "µs/step": micros(step.value), "95 % interval, ±": wide,
+        "middle half, of median": f"{100 * (upper - lower) / middle:.1f} %",
         "drift": f"{100 * drift_of(timing):+.1f} %", "A against A": "" if told is None else f"{100 * told:.1f} %",
         "rounds": grouped(len(timing.samples_us)), "processes": str(len(set(timing.processes)) or 1),
         "others on its cores": "" if others is None else f"{100 * others:.1f} %",

@@ -26,6 +26,13 @@ if TYPE_CHECKING:
     from archbench.study_schema import StudyFile
 
 
+OF_RATIOS = (
+    "Ratios are of models that were timed side by side [95 % interval]; accuracy differences are in points, paired by "
+    "seed, ± half the 95 % t-interval."
+)
+PRICE = "and what does the difference cost in time"
+
+
 def page_of(comparison: Comparison) -> Page:
     """Return all that the report of a comparison says."""
     study, records, frame = comparison.study, comparison.records, comparison.frame()
@@ -59,11 +66,11 @@ def question_of(study: Study, frame: pd.DataFrame, file: StudyFile | None = None
     told = f" ({', '.join(cases)})" if 1 < len(cases) <= 4 else f" in {len(cases)} cases" if len(cases) > 1 else ""
     if len(models) == 1:
         return f"How accurate is {models[0]}{told}, and what does it cost?"
-    named = f"{', '.join(models[:-1])} or {models[-1]}" if len(models) <= 6 else f"which of {len(models)} models"
+    named = f"{', '.join(models[:-1])} or {models[-1]}"
     equal = " at the same number of parameters" if study.budgets else ""
     if len(models) > 6:
-        return f"Of {len(models)} models{told}, which is the most accurate{equal}, and what does the difference cost in time?"
-    return f"Which is more accurate{equal}{told}, {named}, and what does the difference cost in time?"
+        return f"Of {len(models)} models{told}, which is the most accurate{equal}, {PRICE}?"
+    return f"Which is more accurate{equal}{told}, {named}, {PRICE}?"
 
 
 def measured_on(study: Study, records: Sequence[Record]) -> str:
@@ -75,13 +82,13 @@ def measured_on(study: Study, records: Sequence[Record]) -> str:
     where = dict.fromkeys(
         (record.environment.cpu, record.environment.gpu, record.environment.torch) for record in records
     )
+    seeds = number(len({recipe.seed for recipe in recipes}), "seed")
     images = either("/".join(grouped(count) for count in cell.images) for cell in cells if any(cell.images))
     return "; ".join([
         either(cell.dataset for cell in cells) + (f" ({images} images to train, validate and test)" if images else ""),
-        f"{number(len({recipe.seed for recipe in recipes}), 'seed')} of "
-        f"{either(number(recipe.epochs, 'epoch') for recipe in recipes)}",
+        f"{seeds} of {either(number(recipe.epochs, 'epoch') for recipe in recipes)}",
         f"{either(recipe.optimizer for recipe in recipes)}, learning rate {either(f'{r.lr:g}' for r in recipes)}",
-        f"steps of {either(str(recipe.batch_size) for recipe in recipes)} images in "
+        f"steps of {either(str(recipe.batch_size) for recipe in recipes)} images",
         f"{either(recipe.precision for recipe in recipes)} on {number(study.threads, 'thread')}",
         *(f"{cpu}{f' and {gpu}' if gpu else ''}, torch {torch}" for cpu, gpu, torch in where),
     ]) + "."  # fmt: skip
@@ -101,12 +108,11 @@ def _sections(comparison: Comparison, summary: pd.DataFrame, file: StudyFile | N
     words = summary_words(summary)
     return [
         Section(
-            "summary", "Summary", ("Means over the seeds ± half the 95 % t-interval; `n` runs are done.",),
+            "summary", "Summary", ("Means over the seeds ± half the 95 % t-interval; n runs of each are done.",),
             (Table.of("summary-table", "A row a model and budget", words, tuple(range(len(words)))),),
         ),
         Section(
-            "overhead", "Overhead", (f"Against {baseline}: ratios of models that were timed side by side [95 % interval]; "
-            "accuracy in points, paired by seed, ± half the 95 % t-interval.",),
+            "overhead", "Overhead", (OF_RATIOS,),
             (Table.of("overhead-table", f"Overhead against {baseline}", overhead_words(overhead)),),
             tuple(timing_notes(records, study.baseline)),
         ),
@@ -149,7 +155,7 @@ def _reproducing(study: Study, file: StudyFile | None) -> Section:
     """Return the exact command that does it all again."""
     command = command_of(study, shipped=file is not None)
     if command is None:
-        about = "It was asked for from Python, or found by a search: the store beside this page says how (`archbench resume`)."
+        about = "It was asked for from Python or found by a search; archbench resume goes on with its folder."
         return Section("command", "Run it again", (about,))
     about = "What is stored already is not run again; --device and --threads say on what it was made."
     if study.data_root:

@@ -1,4 +1,4 @@
-"""Page -> one HTML file that needs nothing else: its words escaped, its data JSON, its scripts and styles known by hash."""
+"""Page -> one HTML file that needs nothing else: words escaped, data as JSON, scripts known by their hash."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from archbench.inline import data_uri
 from archbench.markup import visible
 
 if TYPE_CHECKING:
@@ -42,11 +43,6 @@ def html_of(page: Page) -> str:
 def json_of(value: Any) -> str:
     """Return JSON that may stand inside a script element."""
     return msgspec.json.encode(_legible(value)).decode().translate(HARMLESS)
-
-
-def data_uri(svg: str) -> str:
-    """Return a picture as an address of its own: inside it the page's policy leaves its styles alone."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
 
 
 def _legible(value: Any) -> Any:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench import figures
 from archbench.frame import epochs_frame
+from archbench.inline import svg_of
 from archbench.report.view import Still
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-    from matplotlib.figure import Figure
 
     from archbench.schema import Record
 
@@ -26,16 +24,9 @@ def stills_of(frame: pd.DataFrame, records: Sequence[Record]) -> tuple[Still, ..
     if not len(frame) or not (frame["status"] == "done").any():
         return ()
     models = ", ".join(dict.fromkeys(frame["model"]))
-    drawn = [still("scatter.svg", f"Parameters against test accuracy of {models}", figures.scatter_figure(frame))]
+    scatter = svg_of(figures.scatter_figure(frame))
+    drawn = [Still("scatter.svg", f"Parameters against test accuracy of {models}", scatter)]
     if len(frame) <= MOST_CURVES:
-        curves = figures.curves_figure(epochs_frame(records))
-        drawn.append(still("curves.svg", f"Loss and accuracy by epoch of {models}", curves))
+        curves = svg_of(figures.curves_figure(epochs_frame(records)))
+        drawn.append(Still("curves.svg", f"Loss and accuracy by epoch of {models}", curves))
     return tuple(drawn)
-
-
-def still(file: str, alt: str, figure: Figure) -> Still:
-    """Return a figure as it stands in a page."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / file
-        figures.save(figure, path)
-        return Still(file, alt, path.read_text(encoding="utf-8"))

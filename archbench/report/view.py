@@ -41,11 +41,13 @@ class Table:
 
     @property
     def numeric(self) -> tuple[bool, ...]:
-        """Whether each column holds numbers, which stand at its right."""
-        return tuple(
-            all(NUMBER.match(cell) for cell in column if cell) and any(column)
-            for column in zip(*self.rows, strict=True)
-        ) or (False,) * len(self.head)
+        """Whether each column holds numbers, but for a word here and there: they stand at its right."""
+        return tuple(_mostly_numbers([row[place] for row in self.rows]) for place in range(len(self.head)))
+
+
+def _mostly_numbers(cells: list[str]) -> bool:
+    known = [cell for cell in cells if cell]
+    return 2 * sum(bool(NUMBER.match(cell)) for cell in known) >= len(known) > 0
 
 
 @dataclass(frozen=True)

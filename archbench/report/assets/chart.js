@@ -9,6 +9,7 @@ const MARKERS = [
 const COLORS = 10;
 const REACH = 18; // pixels from a point within which it is meant
 const DODGE = 7; // pixels between families that have the same size
+const LONGEST = 40; // letters of a figure in the tip; what is opened by a click has all
 const WIDEST = 28; // pixels that all of them take
 
 const state = { hidden: new Set(), points: [], chosen: 0, focused: false };
@@ -233,6 +234,8 @@ function figures(data, point) {
   return rows;
 }
 
+const brief = (word) => (word.length > LONGEST ? `${word.slice(0, LONGEST - 1)}…` : word);
+
 function showTip(data, point, svg, box) {
   const tip = byId("tip");
   const group = data.groups[point.group];
@@ -241,7 +244,7 @@ function showTip(data, point, svg, box) {
     : `${group.name}, seed ${data.runs.seeds[point.run]}`;
   tip.replaceChildren(
     make("strong", {}, title),
-    make("dl", {}, ...figures(data, point).map(([name, word]) => make("div", {}, make("dt", {}, name), make("dd", {}, word)))),
+    make("dl", {}, ...figures(data, point).map(([name, word]) => make("div", {}, make("dt", {}, name), make("dd", {}, brief(word))))),
     ...group.notes.map((note) => make("p", {}, note)),
   );
   tip.hidden = false;
