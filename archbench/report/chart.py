@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archbench import stats
-from archbench.plan import label
-from archbench.reference import shown
 from archbench.report.columns import TIMED, Axis, axes_of, worded
 from archbench.report.layers import layer_tables
 from archbench.schema import SPLITS_OF_AN_EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
     from archbench.schema import Record
 
+    Row = dict[str, Any]
+    Place = tuple[str, str, int | None]
     Group = list[int]  # places of its runs
 
 DIGITS = 6  # of a number that is drawn; words are made of the whole one
@@ -35,20 +35,29 @@ def groups_of(frame: pd.DataFrame) -> list[Group]:
     return found
 
 
-def chart_of(frame: pd.DataFrame, records: Sequence[Record], notes: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
+def chart_of(
+    frame: pd.DataFrame,
+    records: Sequence[Record],
+    points: Sequence[Row],
+    notes: Mapping[tuple[str, str], Sequence[str]],
+) -> dict[str, Any]:
     """Return all that the figure needs.
 
     Args:
         frame: one row a run (`archbench.frame.runs_frame`).
         records: the same runs.
-        notes: of each model, what must be known of it beside its figures.
+        points: a row a model, case and budget: its name, and the line that it lies on (`archbench.conclusions`).
+        notes: by data set and name, what must be known of a model beside its figures.
     """
     groups = groups_of(frame)
     costs, scores = axes_of(frame)
     values = {axis.name: _numbers(frame, axis) for axis in (*costs, *scores)}
     done = (frame["status"] == "done").tolist()
     tables, of_group = layer_tables([records[group[0]] for group in groups])
-    series = _series(frame)
+    named = _named(points)
+    of_groups = [named[_place(records[group[0]])] for group in groups]
+    several = len({point["dataset"] for point in of_groups}) > 1
+    series = [f"{point['series']} on {point['dataset']}" if several else point["series"] for point in of_groups]
     return {
         "x": [axis._asdict() for axis in costs],
         "y": [axis._asdict() for axis in scores],
@@ -62,8 +71,8 @@ def chart_of(frame: pd.DataFrame, records: Sequence[Record], notes: Sequence[Seq
         },
         "groups": [
             {
-                "series": series[group[0]],
-                "name": shown(label(first.cell.model, first.cell.budget, first.cell.case)),
+                "series": series[number],
+                "name": point["name"] + (f" on {point['dataset']}" if several else ""),
                 "runs": group,
                 "at": {axis.name: _spread(frame, axis.name, values[axis.name], group, done) for axis in costs},
                 "scores": {
@@ -71,22 +80,23 @@ def chart_of(frame: pd.DataFrame, records: Sequence[Record], notes: Sequence[Seq
                     for axis in scores
                 },
                 "curves": _curves([records[place] for place in group]),
-                "notes": list(notes[number]) if number < len(notes) else [],
+                "notes": list(notes.get((point["dataset"], point["name"]), ())),
                 **layers,
             }
-            for number, (group, layers) in enumerate(zip(groups, of_group, strict=True))
-            for first in [records[group[0]]]
+            for number, (group, point, layers) in enumerate(zip(groups, of_groups, of_group, strict=True))
         ],
         "layers": tables,
     }  # fmt: skip
 
 
-def _series(frame: pd.DataFrame) -> list[str]:
-    """Return of every run what tells its line from the others: the model, the case, or both, as in the figures."""
-    names = frame["model"].map(shown)
-    if frame["case"].any():
-        names = frame["case"] if len(set(frame["model"])) == 1 else names + ", " + frame["case"]
-    return [str(name) for name in names]
+def _named(points: Sequence[Row]) -> dict[Place, Row]:
+    """Return the rows of points by what they are points of."""
+    return {(row["model"], row["case"], row["budget"]): row for row in points}
+
+
+def _place(record: Record) -> Place:
+    cell = record.cell
+    return cell.model, cell.case, cell.budget.target if cell.budget else None
 
 
 def _numbers(frame: pd.DataFrame, axis: Axis) -> list[float | None]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.cost.reconcile import TWO, reconcile
 from archbench.plan import label
 from archbench.reference import shown
-from archbench.report.view import Section, Table
+from archbench.report.view import MOST_ROWS, Section, table_of
 from archbench.schema import fields
 from archbench.timing.doubts import doubts, drift_of
 from archbench.timing.estimate import resolution, step_us
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from archbench.schema import Environment, Record, Timing
 
-MOST_ROWS = 500  # of the tables of counters and of timings; `archbench export` and `cost` have the others
 CAPTIONS = {
     "counters": "Figures of other counters, a row a network and counter", "timings": "A row a model, mode and device",
     "environment": "Where and with what", "failures": "A row a run that is not done",
@@ -29,8 +28,6 @@ LEFT_OUT = ("machine",)  # a report goes further than the network on which the m
 
 def reconciliation(records: Sequence[Record]) -> Section:
     """Return how each counter's figure follows from our MACs, once for every network."""
-    import pandas as pd
-
     rows = [
         {"model": name, "counter": f"{one.count.counter} {one.count.version}".strip(),
          "unit": "MACs" if one.count.unit == "macs" else "FLOPs", "its figure": grouped(one.count.value or 0),
@@ -51,13 +48,11 @@ def reconciliation(records: Sequence[Record]) -> Section:
         + (f"{number(open_ones, 'figure')} of {len(rows)} cannot be explained in full." if open_ones else
            f"All of the {number(len(rows), 'figure')} of other counters are explained to the last operation.")
     )  # fmt: skip
-    return _section("counters", "Counters reconciled", about, rows, pd.DataFrame, notes=tuple(failed))
+    return _section("counters", "Counters reconciled", about, rows, tuple(failed))
 
 
 def stability(records: Sequence[Record], baseline: str | None) -> Section:
     """Return what each timing rests on, and each reason for doubt with its remedy."""
-    import pandas as pd
-
     rows = [
         {"model": name, "mode": one.mode + ("" if one.engine == "eager" else f" ({one.engine})"), "device": one.device,
          **_steadiness(one), "stable": "no" if doubts(one) else "yes"}
@@ -68,15 +63,11 @@ def stability(records: Sequence[Record], baseline: str | None) -> Section:
         "Models of one session are timed round by round, side by side, in fresh processes. A against A is how far a "
         "second copy of the same model differs from itself: what is less cannot be told."
     )
-    return _section(
-        "timings", "Stability of timings", about, rows, pd.DataFrame, tuple(timing_notes(records, baseline))
-    )
+    return _section("timings", "Stability of timings", about, rows, tuple(timing_notes(records, baseline)))
 
 
 def environments(records: Sequence[Record]) -> Section:
     """Return where and with what the runs were made: a column an environment, the host's name left out."""
-    import pandas as pd
-
     runs: dict[tuple[Any, ...], int] = {}
     for record in records:
         key = tuple(_facts_of(record.environment, record).items())
@@ -92,13 +83,11 @@ def environments(records: Sequence[Record]) -> Section:
         f"The runs come from {number(len(columns), 'environment')} on {number(machines, 'machine')}: "
         "times of several machines are not pooled, and accuracies need not agree to the bit."
     )  # fmt: skip
-    return _section("environment", "Environment", about, rows, pd.DataFrame)
+    return _section("environment", "Environment", about, rows)
 
 
 def failures(records: Sequence[Record], log_of: Callable[[Record], str]) -> Section:
     """Return every run that is not done, with its reason and its log."""
-    import pandas as pd
-
     rows = [
         {"model": shown(label(cell.model, cell.budget)), "case": cell.case, "seed": str(cell.recipe.seed),
          "state": record.status, "reason": record.error or cell.problem or _diverged(record), "log": log_of(record)}
@@ -106,27 +95,13 @@ def failures(records: Sequence[Record], log_of: Callable[[Record], str]) -> Sect
         for cell in [record.cell]
     ]  # fmt: skip
     about = f"{number(len(rows), 'run')} of {len(records)} came to no result." if rows else "Every run is done."
-    return _section("failures", "Runs that failed", about, rows, pd.DataFrame)
+    return _section("failures", "Runs that failed", about, rows)
 
 
-def _section(
-    name: str,
-    title: str,
-    about: str,
-    rows: list[dict[str, str]],
-    frame: Callable[..., Any],
-    notes: tuple[str, ...] = (),
-) -> Section:
-    if not rows:
-        return Section(
-            name, title, (about if name in {"failures", "environment"} else "Nothing of it is stored.",), notes=notes
-        )
-    left = len(rows) - MOST_ROWS
-    more = (f"And {left:,} rows more, which the stored results have.",) if left > 0 and name != "failures" else ()
-    shown_rows = rows if name == "failures" else rows[:MOST_ROWS]
-    return Section(
-        name, title, (about,), (Table.of(f"{name}-table", CAPTIONS[name], frame(shown_rows)),), (*notes, *more)
-    )
+def _section(name: str, title: str, about: str, rows: list[dict[str, str]], notes: tuple[str, ...] = ()) -> Section:
+    table, more = table_of(f"{name}-table", CAPTIONS[name], rows, None if name == "failures" else MOST_ROWS)
+    said = about if rows or name == "failures" else "Nothing of it is stored."
+    return Section(name, title, (said,), (table,) if table else (), (*notes, *more))
 
 
 def _networks(records: Sequence[Record], *, timed: bool = False) -> Iterator[tuple[str, Record]]:

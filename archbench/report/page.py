@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archbench.conclusions import conclude
 from archbench.execute import LOGS_FOLDER, Job
-from archbench.report.answer import answer_of
 from archbench.report.chart import chart_of
 from archbench.report.command import command_of
 from archbench.report.evidence import environments, failures, reconciliation, stability
+from archbench.report.findings import answer_of, findings, names_of, notes_beside
 from archbench.report.stills import stills_of
 from archbench.report.view import Page, Section, Table
 from archbench.reproduction import Reproduction
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.comparison import Comparison
+    from archbench.conclusions import Conclusions
     from archbench.schema import Record, Study
     from archbench.study_schema import StudyFile
 
@@ -37,18 +39,19 @@ def page_of(comparison: Comparison) -> Page:
     """Return all that the report of a comparison says."""
     study, records, frame = comparison.study, comparison.records, comparison.frame()
     file = _file_of(study)
-    found = answer_of(comparison)
-    summary = comparison.summary()
+    overhead = comparison.overhead()
+    found = conclude(frame, comparison.epochs(), overhead)
+    answer, points = answer_of(found)
     return Page(
         title=study.name or comparison.folder.name,
         question=question_of(study, frame, file),
-        answer=found.sentence,
-        points=found.points,
+        answer=answer,
+        points=points,
         measured=measured_on(study, records),
         warnings=tuple(dict.fromkeys(warning for record in records for warning in record.cell.warnings)),
-        chart=chart_of(frame, records),
+        chart=chart_of(frame, records, names_of(found), notes_beside(found)),
         stills=stills_of(frame, records),
-        sections=tuple(_sections(comparison, summary, file)),
+        sections=tuple(_sections(comparison, found, overhead, file)),
         made=_made(records),
     )
 
@@ -94,7 +97,9 @@ def measured_on(study: Study, records: Sequence[Record]) -> str:
     ]) + "."  # fmt: skip
 
 
-def _sections(comparison: Comparison, summary: pd.DataFrame, file: StudyFile | None) -> list[Section]:
+def _sections(
+    comparison: Comparison, found: Conclusions, overhead: pd.DataFrame, file: StudyFile | None
+) -> list[Section]:
     study, records = comparison.study, comparison.records
     if not records:
         return [_reproducing(study, file)]
@@ -103,9 +108,8 @@ def _sections(comparison: Comparison, summary: pd.DataFrame, file: StudyFile | N
         for record in records if record.status != "done"
         for log in [Job("train", record.cell).log(comparison.folder / LOGS_FOLDER)] if log.is_file()
     }  # fmt: skip
-    overhead = comparison.overhead()
     baseline = study.baseline or records[0].cell.model
-    words = summary_words(summary)
+    words = summary_words(comparison.summary())
     return [
         Section(
             "summary", "Summary", ("Means over the seeds ± half the 95 % t-interval; n runs of each are done.",),
@@ -116,6 +120,7 @@ def _sections(comparison: Comparison, summary: pd.DataFrame, file: StudyFile | N
             (Table.of("overhead-table", f"Overhead against {baseline}", overhead_words(overhead)),),
             tuple(timing_notes(records, study.baseline)),
         ),
+        *findings(found),
         *_published(comparison, file),
         failures(records, lambda record: log_of.get(id(record), "")),
         reconciliation(records),

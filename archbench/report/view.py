@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     import pandas as pd
 
+MOST_ROWS = 500  # of a table; what is stored has the others
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d")  # how a cell of a column of numbers begins
 
 
@@ -48,6 +49,24 @@ class Table:
 def _mostly_numbers(cells: list[str]) -> bool:
     known = [cell for cell in cells if cell]
     return 2 * sum(bool(NUMBER.match(cell)) for cell in known) >= len(known) > 0
+
+
+def table_of(
+    name: str, caption: str, rows: list[dict[str, str]], most: int | None = MOST_ROWS
+) -> tuple[Table | None, tuple[str, ...]]:
+    """Return a table of rows, none where there is no row, and a note where there are more than it shows.
+
+    A column of data sets is left out where there is one for all.
+    """
+    import pandas as pd
+
+    if not rows:
+        return None, ()
+    words = pd.DataFrame(rows[:most])
+    if "data" in words and len(set(words["data"])) == 1:
+        words = words.drop(columns="data")
+    left = 0 if most is None else len(rows) - most
+    return Table.of(name, caption, words), ((f"And {left:,} rows more.",) if left > 0 else ())
 
 
 @dataclass(frozen=True)
