@@ -75,7 +75,7 @@ def environments(records: Sequence[Record]) -> Section:
     machines = len({record.environment.machine for record in records})
     columns = [dict(key) | {"runs": grouped(count)} for key, count in runs.items()]
     rows = [
-        {"": name, **{f"environment {place}" if len(columns) > 1 else "value": column.get(name, "")
+        {"what": name, **{f"environment {place}" if len(columns) > 1 else "value": column.get(name, "")
                       for place, column in enumerate(columns, start=1)}}
         for name in (columns[0] if columns else ())
     ]  # fmt: skip

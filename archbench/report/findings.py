@@ -28,6 +28,7 @@ def answer_of(found: Conclusions) -> tuple[str, tuple[str, ...]]:
     prices = [
         f"{row['name']} against {row['baseline']}, {row['mode']} on {row['device'].upper()}: {row['sentence']}."
         for row in plain_rows(found.verdicts)
+        if row["mode"] == "train"  # inference has its place in the table
     ]
     points = [*said[len(first) :], *(prices if len(prices) <= MOST_POINTS else _counted(found))]
     left = len(points) - MOST_POINTS
@@ -68,7 +69,7 @@ def findings(found: Conclusions) -> Iterator[Section]:
         _section("learning", "How they learned", _settled(found), "A row a finding",
                  ({**_on(row), "model": row["name"], "finding": row["note"]} for row in plain_rows(found.diagnoses))),
     ]  # fmt: skip
-    yield from (section for section in made if section.tables)
+    yield from (one for one in made if one.tables or (one.id == "learning" and len(found.enough)))
 
 
 PAIRS = (
@@ -87,7 +88,7 @@ def _section(
     name: str, title: str, about: str, caption: str, rows: Iterator[dict[str, str]], without: str = ""
 ) -> Section:
     table, notes = table_of(f"{name}-table", caption, list(rows))
-    return Section(name, title, (about if table else without,), (table,) if table else (), notes)
+    return Section(name, title, (about if table else without or about,), (table,) if table else (), notes)
 
 
 def _on(row: Row) -> dict[str, str]:
@@ -142,11 +143,8 @@ def _settled(found: Conclusions) -> str:
         settled = rows.loc[rows["settled"].fillna(value=False), "epoch"]
         last = int(rows["of_epochs"].iloc[0])
         since = int(settled.iloc[0]) if len(settled) else last
-        how = (
-            "still changed at the last epoch"
-            if since == last
-            else f"is that of the end from epoch {since} of {last} on"
-        )
+        settled_at = f"is that of the end from epoch {since} of {last} on"
+        how = settled_at if since < last else "still changed at the last epoch"
         said.append(f"On {dataset} the ranking of the models {how}.")
     return " ".join(said)
 

@@ -13,7 +13,7 @@ function table(caption, head, rows) {
 // A row a figure and a column a run; what all of its runs share has one cell.
 function figuresOf(data, model) {
   const runs = model.runs;
-  const head = ["", ...(runs.length > 1 ? ["all"] : []), ...runs.map((run) => `seed ${data.runs.seeds[run]}`)];
+  const head = ["figure", ...(runs.length > 1 ? ["all"] : []), ...runs.map((run) => `seed ${data.runs.seeds[run]}`)];
   const rows = [];
   for (const [name, words] of [...Object.entries(data.runs.figures), ...Object.entries(data.runs.facts)]) {
     const cells = runs.map((run) => unpack(words, run));
@@ -31,7 +31,7 @@ function layersOf(data, model) {
     const { head, rows } = data.layers[model.layers];
     parts.push(table(`Layers of ${model.name}, in the order they run`, head, rows));
   } else parts.push(make("p", {}, model.why));
-  if (model.command) parts.push(make("pre", { class: "code", tabindex: "0", "aria-label": "The layers by command" }, model.command));
+  if (model.command) parts.push(make("pre", { class: "code", tabindex: "0", role: "region", "aria-label": "The layers by command" }, model.command));
   return parts;
 }
 

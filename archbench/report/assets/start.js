@@ -6,4 +6,7 @@ startTheme();
 startDetail();
 if (data.groups.length) startChart(data);
 startTables((place) => openDetail(data, place));
-document.documentElement.dataset.ready = "yes";
+requestAnimationFrame(() => requestAnimationFrame(() => {
+  performance.mark("ready"); // drawn, and all that is clicked answers
+  document.documentElement.dataset.ready = "yes";
+}));

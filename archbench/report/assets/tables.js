@@ -56,7 +56,7 @@ function tools(holder, table) {
       const words = wordsOf(table);
       const done = await toClipboard(format(words));
       status.textContent = done ? `${words.length - 1} rows copied as ${name}` : "The browser gives no clipboard";
-    }, { "aria-label": `Copy as ${name}: ${caption}` }));
+    }, { "aria-label": `Copy ${name}: ${caption}` }));
   }
   bar.append(status);
   holder.prepend(bar);
