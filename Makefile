@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python tests/bench/scale.py
 	$(BIN)/python tests/bench/training.py
 	$(BIN)/python tests/bench/comparison.py
+	$(BIN)/python tests/bench/report.py
 	$(BIN)/python tests/bench/page.py
 
 lint: $(READY)

@@ -99,9 +99,13 @@ def failures(records: Sequence[Record], log_of: Callable[[Record], str]) -> Sect
 
 
 def _section(name: str, title: str, about: str, rows: list[dict[str, str]], notes: tuple[str, ...] = ()) -> Section:
-    table, more = table_of(f"{name}-table", CAPTIONS[name], rows, None if name == "failures" else MOST_ROWS)
-    said = about if rows or name == "failures" else "Nothing of it is stored."
-    return Section(name, title, (said,), (table,) if table else (), (*notes, *more))
+    import pandas as pd
+
+    if not rows:
+        return Section(name, title, (about if name == "failures" else "Nothing of it is stored.",), notes=notes)
+    most = None if name == "failures" else MOST_ROWS
+    table, more = table_of(f"{name}-table", CAPTIONS[name], pd.DataFrame(rows), most)
+    return Section(name, title, (about,), (table,), (*notes, *more))
 
 
 def _networks(records: Sequence[Record], *, timed: bool = False) -> Iterator[tuple[str, Record]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from archbench.errors import ArchbenchError
@@ -11,9 +12,11 @@ from archbench.units import shape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from archbench.cost.layers import Layer
     from archbench.schema import Record, SizedModel
 
-MOST = 100  # networks whose layers are shown: each takes 10 to 50 ms
+MOST = 100  # networks whose layers are shown: each takes 1 to 50 ms
+LARGE = 2_000_000  # parameters from which a network is not given memory, which takes longer for small ones
 LIBRARIES = {"torchvision", "timm"}
 
 
@@ -45,11 +48,11 @@ def _table(sized: SizedModel, tables: list[dict[str, Any]]) -> dict[str, Any]:
     prefix, colon, _ = sized.model.partition(":")
     if colon and prefix not in LIBRARIES:  # a report runs no code of whoever wrote the results
         return {"why": "Its layers are shown by the command, which imports the module that it comes from."}
-    from archbench.cost.layers import layer_table, totals_of
+    from archbench.cost.layers import totals_of
     from archbench.model_words import layers_words
 
     try:
-        layers = layer_table(sized)
+        layers = _layers(sized)
     except ArchbenchError as error:
         return {"why": f"Its layers cannot be shown here: {error}"}
     if totals_of(layers).params != sized.params:
@@ -57,6 +60,25 @@ def _table(sized: SizedModel, tables: list[dict[str, Any]]) -> dict[str, Any]:
     words = layers_words(layers)
     tables.append({"head": list(words.columns), "rows": words.to_numpy().tolist()})
     return {"layers": len(tables) - 1}
+
+
+def _layers(sized: SizedModel) -> list[Layer]:
+    """Return the layers of a network; a small one runs for real, with whatever lies in its memory as weights."""
+    import torch
+
+    import zoo
+    from archbench.budget import build_model
+    from archbench.cost.layers import layer_table, run_layers
+
+    if sized.params < LARGE and math.prod(sized.input_shape) < LARGE // 100:
+        try:
+            with zoo.skeletons("cpu"):
+                net = build_model(sized)
+            with torch.no_grad():
+                return run_layers(net, torch.zeros(1, *sized.input_shape))
+        except Exception:  # noqa: BLE001 - what it is that does not run so is told below, where it is run with care
+            return layer_table(sized)
+    return layer_table(sized)
 
 
 def _quoted(record: Record) -> str:

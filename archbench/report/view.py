@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 500  # of a table; what is stored has the others
+UNNAMED = "remark"  # a heading must say something
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d")  # how a cell of a column of numbers begins
 
 
@@ -36,9 +37,8 @@ class Table:
         """Return a table of a frame of words; columns without any are left out."""
         kept = [place for place in range(words.shape[1]) if (words.iloc[:, place].fillna("") != "").any()]
         cells = words.iloc[:, kept].fillna("").astype(str)
-        return cls(
-            name, caption, tuple(map(str, cells.columns)), tuple(cells.itertuples(index=False, name=None)), groups
-        )
+        head = tuple(str(heading) or UNNAMED for heading in cells.columns)
+        return cls(name, caption, head, tuple(cells.itertuples(index=False, name=None)), groups)
 
     @property
     def numeric(self) -> tuple[bool, ...]:
@@ -52,21 +52,11 @@ def _mostly_numbers(cells: list[str]) -> bool:
 
 
 def table_of(
-    name: str, caption: str, rows: list[dict[str, str]], most: int | None = MOST_ROWS
-) -> tuple[Table | None, tuple[str, ...]]:
-    """Return a table of rows, none where there is no row, and a note where there are more than it shows.
-
-    A column of data sets is left out where there is one for all.
-    """
-    import pandas as pd
-
-    if not rows:
-        return None, ()
-    words = pd.DataFrame(rows[:most])
-    if "data" in words and len(set(words["data"])) == 1:
-        words = words.drop(columns="data")
-    left = 0 if most is None else len(rows) - most
-    return Table.of(name, caption, words), ((f"And {left:,} rows more.",) if left > 0 else ())
+    name: str, caption: str, words: pd.DataFrame, most: int | None = MOST_ROWS
+) -> tuple[Table, tuple[str, ...]]:
+    """Return a table of words, and a note where there are more than it shows."""
+    left = 0 if most is None else len(words) - most
+    return Table.of(name, caption, words.head(most or len(words))), ((f"And {left:,} rows more.",) if left > 0 else ())
 
 
 @dataclass(frozen=True)
