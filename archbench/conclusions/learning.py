@@ -73,21 +73,22 @@ def _curves(rows: pd.DataFrame) -> Curves | None:
     import pandas as pd
 
     rows = rows.drop_duplicates(["seed", "epoch", "split"])
-    tables = {
-        (metric, split): rows[rows["split"] == split].assign(**{metric: pd.to_numeric(rows[metric], errors="coerce")})
-        .pivot_table(index="seed", columns="epoch", values=metric, dropna=False)
-        for metric in ("loss", "accuracy") for split in ("train", "validation")
-    }  # fmt: skip
-    first = tables["loss", "train"]
-    known = [one for one in first.columns if first[one].notna().all()]
-    if not known or any(table.empty for table in tables.values()):
+    (seeds, run), (numbers, epoch) = (np.unique(rows[name], return_inverse=True) for name in ("seed", "epoch"))
+    of: dict[str, dict[str, Array]] = {}
+    for metric in ("loss", "accuracy"):
+        values = pd.to_numeric(rows[metric], errors="coerce").to_numpy(dtype=float)
+        for split in ("train", "validation"):
+            here = (rows["split"] == split).to_numpy()
+            if not here.any():
+                return None
+            table = np.full((len(seeds), len(numbers)), np.nan)
+            table[run[here], epoch[here]] = values[here]
+            of.setdefault(metric, {})[split] = table
+    known = ~np.isnan(of["loss"]["train"]).any(axis=0)
+    if not known.any():
         return None
-    values = {place: table.reindex(index=first.index, columns=known) for place, table in tables.items()}
-    of = {
-        metric: {split: values[metric, split].to_numpy(dtype=float) for split in ("train", "validation")}
-        for metric in ("loss", "accuracy")
-    }
-    return Curves(tuple(int(seed) for seed in first.index), of["loss"], of["accuracy"])
+    cut = {metric: {split: table[:, known] for split, table in tables.items()} for metric, tables in of.items()}
+    return Curves(tuple(map(int, seeds)), cut["loss"], cut["accuracy"])
 
 
 def diagnoses_table(points: Sequence[Point], curves: Mapping[str, Curves]) -> list[dict[str, Any]]:

@@ -132,19 +132,20 @@ def _crossing(at: Array, place: int, falls: bool, drawn: Array, runs: int) -> Cr
         runs: the least number of runs at a point.
     """
     value = float(at[place])
-    # A draw's crossing that is nearer to another one of the means belongs to that.
-    others = at[~np.isnan(at)]
-    distance = np.abs(drawn - value)
-    mine = distance <= np.min(np.abs(drawn[:, :, None] - others), axis=2) + 1e-12
-    distance = np.where(mine, distance, np.inf)
+    # A draw's crossing that is nearer to another one of the means belongs to that: up to half way to its neighbours.
+    before, behind = at[:place], at[place + 1 :]
+    low = (np.nanmax(before) + value) / 2 if np.isfinite(before).any() else -np.inf
+    high = (np.nanmin(behind) + value) / 2 if np.isfinite(behind).any() else np.inf
+    mine = (drawn >= low - 1e-12) & (drawn <= high + 1e-12)
+    distance = np.where(mine, np.abs(drawn - value), np.inf)
     nearest = np.take_along_axis(drawn, distance.argmin(axis=1)[:, None], axis=1)[:, 0]
     there = np.isfinite(distance).any(axis=1)
     share = float(there.mean())
-    low = high = None
-    if share >= CONFIDENCE:
-        tail = 100 * (1 - CONFIDENCE) / 2
-        low, high = (float(bound) for bound in np.exp(np.percentile(nearest[there], [tail, 100 - tail])))
-    return Crossing(Estimate(float(np.exp(value)), low, high, runs), falls, share)
+    if share < CONFIDENCE:
+        return Crossing(Estimate(float(np.exp(value)), None, None, runs), falls, share)
+    tail = 100 * (1 - CONFIDENCE) / 2
+    ends = (float(bound) for bound in np.exp(np.percentile(nearest[there], [tail, 100 - tail])))
+    return Crossing(Estimate(float(np.exp(value)), *ends, runs), falls, share)
 
 
 def _grid(xs: Sequence[float], others: Sequence[float]) -> tuple[Array, tuple[Array, Array]]:
