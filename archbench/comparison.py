@@ -112,6 +112,13 @@ class Comparison:
         Raises:
             InputError: the baseline is not among the compared models.
         """
+        return self._conclusions if baseline is None else self._concluded(baseline)
+
+    @cached_property
+    def _conclusions(self) -> Conclusions:
+        return self._concluded(None)
+
+    def _concluded(self, baseline: str | None) -> Conclusions:
         from archbench.conclusions import conclude
 
         return conclude(self._frame, self.epochs(), self.overhead(baseline))

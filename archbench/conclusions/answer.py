@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from archbench.conclusions.points import Point
 
     Rows = Sequence[Mapping[str, Any]]
+    Pairs = Mapping[tuple[str, str], Mapping[str, Any]]
 
 NAMED = 3  # models that are surely behind, by name; of more their number is enough
 UNITS = {"params": "parameters", "macs": "MACs", "step_us": "µs a step"}
@@ -35,7 +36,7 @@ def answer(points: Sequence[Point], pairs: Rows, crossovers: Rows) -> list[str]:
     crossed = [row for row in crossovers if row["x"] == "params"]
     of_two = len({frozenset((row["before"], row["after"])) for row in crossed}) == 1
     said = crossing_sentences(crossed, _seeds(done)) if of_two else []
-    return said + _leaders(done, pairs)
+    return said + _leaders(done, {(row["first"], row["second"]): row for row in pairs})
 
 
 def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
@@ -60,7 +61,7 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
     return [f"The two cross {number(len(rows), 'time')} {between}, at {_joined(places)}: ahead is {ahead}."]
 
 
-def _leaders(points: Sequence[Point], pairs: Rows) -> list[str]:
+def _leaders(points: Sequence[Point], pairs: Pairs) -> list[str]:
     """Return who leads at each budget, and among the models without one."""
     budgets = dict.fromkeys(point.budget for point in points)
     told: dict[str, list[str]] = {}
@@ -103,19 +104,16 @@ def _leaders(points: Sequence[Point], pairs: Rows) -> list[str]:
     return sentences
 
 
-def _between(pairs: Rows, first: str, second: str) -> tuple[Mapping[str, Any] | None, int]:
+def _between(pairs: Pairs, first: str, second: str) -> tuple[Mapping[str, Any] | None, int]:
     """Return the row of two points, and the sign that makes its difference that of the first to the second."""
-    for row in pairs:
-        if (row["first"], row["second"]) == (first, second):
-            return row, 1
-        if (row["first"], row["second"]) == (second, first):
-            return row, -1
-    return None, 1
+    if (first, second) in pairs:
+        return pairs[first, second], 1
+    return pairs.get((second, first)), -1
 
 
 def _points(row: Mapping[str, Any] | None, sign: int) -> str:
     if row is None or row["difference_points"] is None:
-        return "not compared, seed by seed"
+        return "not compared: of so many, each is held against the first alone"
     half = None if row["low_points"] is None else (row["high_points"] - row["low_points"]) / 2
     return f"{with_interval(sign * row['difference_points'], half, sign=True)} points"
 

@@ -36,11 +36,11 @@ def front(points: Sequence[Point], costs: Sequence[str]) -> list[dict[str, Any]]
     if len(told) < 2:
         return []
     values = np.asarray([[-_accuracy(point), *(_cost(point, name) for name in costs)] for point in told], dtype=float)
-    beats = stats.dominance(values.tolist())
     best = np.argsort(values[:, 0], kind="stable")
     rows = []
     for place, point in enumerate(told):
-        dominant = next((told[other] for other in best if beats[place, other]), None)
+        beats = stats.dominating(values, place)
+        dominant = next((told[other] for other in best if beats[other]), None) if beats.any() else None
         # On the front a point leads over all that cost no more.
         cheaper = [told[other] for other in np.flatnonzero((values[:, 1:] <= values[place, 1:]).all(axis=1))]
         rivals = [dominant] if dominant else [other for other in cheaper if other is not point]

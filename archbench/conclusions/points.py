@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from archbench.stats import Estimate
 
 DEVICES = ("cpu", "cuda")
+MODES = ("train", "infer")
+FACTS = (
+    "family", "params", "macs", "peak_memory_bytes", "estimated_memory_bytes", "test_images", "classes", "device",
+)  # fmt: skip
 KEYS = ["model", "case", "budget"]
 DATA = {
     "split": "split", "split_seed": "split seed", "limit": "limit", "only": "only", "exclude": "without",
@@ -81,7 +85,9 @@ def points_of(frame: pd.DataFrame) -> list[Point]:
         return []
     frame = frame.reset_index(drop=True).pipe(_on_data)
     groups = frame.groupby(["dataset", *KEYS], sort=False, dropna=False).indices
-    firsts: list[Any] = [(name, frame.iloc[places[0]].to_dict(), places) for name, places in groups.items()]
+    told = frame.columns.intersection([*FACTS, *(f"{mode}_step_us_{device}" for mode in MODES for device in DEVICES)])
+    facts = frame[told].iloc[[places[0] for places in groups.values()]].to_dict(orient="records")
+    firsts: list[Any] = [(name, fact, places) for (name, places), fact in zip(groups.items(), facts, strict=True)]
     several = _with_several_cases(firsts)
     seeds, statuses = frame["seed"].to_numpy(), frame["status"].to_numpy(dtype=object)
     accuracies, losses = (_numbers(frame, name) for name in ("test_accuracy", "test_loss"))

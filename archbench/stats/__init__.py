@@ -26,7 +26,7 @@ from archbench.stats.paired import (
     sign_flip_test,
     t_test,
 )
-from archbench.stats.pareto import dominance, pareto_front
+from archbench.stats.pareto import dominating, pareto_front
 from archbench.stats.power import POWER, detectable, detectable_effect, power, seeds_needed
 from archbench.stats.ranks import agreement
 
@@ -45,7 +45,7 @@ __all__ = [
     "detectable_effect",
     "difference_of_proportions",
     "differences",
-    "dominance",
+    "dominating",
     "exact",
     "fisher_test",
     "fit_power_law",

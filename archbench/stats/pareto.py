@@ -9,27 +9,24 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    Array = np.ndarray[Any, np.dtype[np.float64]]
 
-def dominance(costs: Sequence[Sequence[float]]) -> Any:
-    """Return by whom each point is dominated, (points, points) of booleans: [i, j] where j dominates i.
 
-    j dominates i where it is nowhere worse and somewhere better; equal points do not dominate each other, and what
-    has a missing (NaN) value neither dominates nor is dominated.
+def dominating(costs: Sequence[Sequence[float]] | Array, place: int) -> Any:
+    """Return which points dominate the one at a place (points,): those nowhere worse and somewhere better.
+
+    Equal points do not dominate each other, and what has a missing (NaN) value neither dominates nor is dominated.
 
     Args:
         costs: (points, axes), of which less is better: what is to be large has its sign turned.
+        place: of the point.
     """
     values = np.asarray(costs, dtype=float)
-    if not len(values):
-        return np.zeros((0, 0), dtype=bool)
-    mine, theirs = values[:, None, :], values[None, :, :]
-    return (theirs <= mine).all(axis=2) & (theirs < mine).any(axis=2)
+    return (values <= values[place]).all(axis=1) & (values < values[place]).any(axis=1)
 
 
-def pareto_front(costs: Sequence[Sequence[float]]) -> list[int]:
+def pareto_front(costs: Sequence[Sequence[float]] | Array) -> list[int]:
     """Return the places of the points that none dominates, of those with every value, in their order."""
     values = np.asarray(costs, dtype=float)
-    if not len(values):
-        return []
-    beaten = dominance(costs).any(axis=1)
-    return [int(place) for place in np.flatnonzero(~beaten & ~np.isnan(values).any(axis=1))]
+    known = [place for place, row in enumerate(values) if not np.isnan(row).any()]
+    return [place for place in known if not dominating(values, place).any()]
