@@ -144,8 +144,8 @@ def _crossing(at: Array, place: int, falls: bool, drawn: Array, runs: int) -> Cr
     if share < CONFIDENCE:
         return Crossing(Estimate(float(np.exp(value)), None, None, runs), falls, share)
     tail = 100 * (1 - CONFIDENCE) / 2
-    ends = (float(bound) for bound in np.exp(np.percentile(nearest[there], [tail, 100 - tail])))
-    return Crossing(Estimate(float(np.exp(value)), *ends, runs), falls, share)
+    least, most = (float(bound) for bound in np.exp(np.percentile(nearest[there], [tail, 100 - tail])))
+    return Crossing(Estimate(float(np.exp(value)), least, most, runs), falls, share)
 
 
 def _grid(xs: Sequence[float], others: Sequence[float]) -> tuple[Array, tuple[Array, Array]]:
