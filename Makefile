@@ -2,7 +2,8 @@
 # make test      the tests          make lint      style, types, layers
 # make coverage  the tests, and which lines they run: it takes nearly twice as long
 # make test-faults  what may go wrong, again and again: fifty moments each instead of two
-# make plots     every figure under results/ again, from what is stored
+# make plots     every figure of every comparison under results/ again, from what is stored; those that git does not
+#                keep are told apart by .gitignore
 # make bench     the benchmarks: ratios measured side by side, printed, kept and never asserted; hours. The last compares
 #                on MNIST, from the folder that ARCHBENCH_DATA names
 # Each sets up .venv first where it is missing.
@@ -17,7 +18,7 @@ compare: $(READY)
 	$(BIN)/archbench compare cnn mobilenet --budgets 30k,200k,1.6M
 
 plots: $(READY)
-	$(BIN)/archbench plot results
+	$(BIN)/archbench plot all --from results
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from archbench.errors import InputError
-from archbench.files import file_name, write_bytes, write_file
+from archbench.files import file_name, write_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pandas as pd
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from archbench.conclusions import Conclusions
+    from archbench.figures import Drawn
     from archbench.schema import Record, Study
 
 
@@ -161,26 +161,47 @@ class Comparison:
             *write_conclusions(conclusions, Path(folder or self.folder)),
         ]
 
-    def write_figures(self, folder: str | Path | None = None) -> list[Path]:
-        """Write scatter.png, scatter.svg and curves.png, by default beside the store.
+    def draw(self, kind: str = "usual", **wanted: Any) -> list[Drawn]:
+        """Return the figures of a kind, each with its data and its words.
+
+        Args:
+            kind: `scatter`, `curves`, `overhead`, `heatmap`, `batch`, `weights`; `usual` for those that every
+                comparison writes, `all` for all that there is something to draw for.
+            wanted: `x`, `y`, `hue` and `facet`, columns of the frame; `style`: `paper`, `slides` or `dark`; `width`:
+                `column`, `text` or `full`.
 
         Raises:
+            InputError: no such kind, an option that it does not take, a column that is not there, or nothing to draw.
+        """
+        from archbench.drawing import draw
+        from archbench.figures import Wanted
+
+        return draw(self, kind, Wanted(**wanted))
+
+    def write_figures(
+        self, folder: str | Path | None = None, kind: str = "usual", formats: Sequence[str] = (), **wanted: Any
+    ) -> list[Path]:
+        """Write figures and beside each its data as CSV: scatter.png, scatter.svg and curves.png by default.
+
+        Args:
+            folder: where, by default beside the store.
+            kind: as for `draw`.
+            formats: `png`, `svg`, `pdf`; by default those of the kind.
+            wanted: as for `draw`.
+
+        Raises:
+            InputError: as `draw`.
             OutputError: the folder cannot be written.
         """
-        from archbench import figures
+        from archbench.drawing import write
 
-        scatter, curves = figures.scatter_figure(self._frame), figures.curves_figure(self.epochs())
-        drawn = (("scatter.png", scatter), ("scatter.svg", scatter), ("curves.png", curves))
-        return [
-            write_file(self._to(folder, name), lambda p, figure=figure: figures.save(figure, p))  # type: ignore[misc]
-            for name, figure in (*drawn, *self._first_layers())
-        ]
+        return write(self.draw(kind, **wanted), Path(folder or self.folder), formats)
 
-    def _first_layers(self) -> Iterator[tuple[str, Figure]]:
+    def first_layers(self) -> Iterator[Drawn]:
         """Yield a figure of the first layer of every model and case, where weights were kept: of its first seed."""
         from archbench.execute import WEIGHTS_FOLDER, weights_file
         from archbench.plan import label
-        from archbench.weight_figures import first_weights, weights_figure
+        from archbench.weight_figures import draw_weights, first_weights
         from zoo.weights import read_state
 
         drawn = set()
@@ -193,7 +214,7 @@ class Comparison:
             drawn.add(name)
             weights = first_weights(read_state(file), cell.sized.input_shape)
             if weights is not None:
-                yield f"{WEIGHTS_FOLDER}/{file_name(name)}.png", weights_figure(name, weights)
+                yield draw_weights(f"{WEIGHTS_FOLDER}/{file_name(name)}", name, weights)
 
     def _to(self, folder: str | Path | None, name: str) -> Path:
         return Path(folder or self.folder) / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from archbench.figures import new_figure
+from archbench.figures import Drawn, new_figure, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,6 +55,22 @@ def weights_figure(title: str, weights: Tensor) -> Figure:
     of = f"the {len(shown)} largest of {len(weights)}" if len(shown) < len(weights) else f"all {len(weights)}"
     figure.suptitle(f"{title}: first layer, {of}", fontsize=9, parse_math=False)
     return figure
+
+
+def draw_weights(file: str, title: str, weights: Tensor) -> Drawn:
+    """Return the grid of a layer with what goes with it; its data are the weights themselves, which are kept.
+
+    Args:
+        file: its name, without a suffix.
+        title: above the grid.
+        weights: (N, C, H, W).
+    """
+    import pandas as pd
+
+    with styled():
+        figure = weights_figure(title, weights)
+    count, _, height, width = weights.shape
+    return Drawn(file, figure, pd.DataFrame(), f"{title}: first layer, {count} images of {height} x {width} weights")
 
 
 def _stretched(image: Tensor) -> NDArray[np.float32]:

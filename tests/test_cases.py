@@ -359,7 +359,7 @@ def test_leakage_reaches_records_tables_and_figures(tmp_path, leaky):
     with (tmp_path / "out" / "runs.csv").open() as file:
         assert all(warning in row["warnings"] for row in csv.DictReader(file))
     assert f"**Warning: {warning}.**" in (tmp_path / "out" / "overhead.md").read_text()
-    title = figures.scatter_figure(comparison.frame()).axes[0].get_title()
+    title = figures.scatter_figure(comparison.frame()).get_suptitle()
     assert f"warning: {warning}" in title.splitlines()
     assert load(tmp_path / "out").records[0].cell.warnings == comparison.records[0].cell.warnings
 
@@ -372,14 +372,14 @@ def test_without_leakage_nothing_is_warned_of(tmp_path, leaky):
     assert comparison.frame()["warnings"].isna().all()
     assert comparison.frame()["exclude"].tolist() == ["duplicates"]
     assert "Warning" not in words.overhead_markdown(comparison.overhead(), comparison.records)
-    assert "warning" not in figures.scatter_figure(comparison.frame()).axes[0].get_title()
+    assert "warning" not in figures.scatter_figure(comparison.frame()).get_suptitle()
 
 
 def test_several_warnings_have_a_line_each_and_none_twice():
     leaks = ("3 of 9 test images also occur in train", "1 of 9 validation images also occurs in train")
     records = [record("cnn", 1000, seed, 0.9 + seed / 50) for seed in range(2)]
     warned = [replace(r, cell=replace(r.cell, warnings=leaks[: seed + 1])) for seed, r in enumerate(records)]
-    title = figures.scatter_figure(runs_frame(warned)).axes[0].get_title()
+    title = figures.scatter_figure(runs_frame(warned)).get_suptitle()
     assert title.splitlines()[1:] == [f"warning: {leak}" for leak in leaks]
     assert words.overhead_markdown(overhead(warned), warned).count("**Warning") == 2
 

@@ -17,7 +17,7 @@ from archbench.cli.options import state
 from archbench.conclusions import COLUMNS
 
 TABLES = {"runs.csv", "summary.csv", "overhead.csv", "overhead.md", "conclusions.md", "points.csv"}
-FILES = TABLES | {"scatter.png", "scatter.svg", "curves.png"}
+FILES = TABLES | {"scatter.png", "scatter.svg", "scatter.csv", "curves.png", "curves.csv"}
 CONCLUDED = {f"{name}.csv" for name in COLUMNS} - TABLES  # written where they have rows
 
 BRIEFLY = ("--processes", "1", "--max-seconds", "0")  # real processes are timed for a turn each
@@ -219,7 +219,12 @@ def test_list_show_cost_and_datasets(monkeypatch, capsys):
         (["compare", "cnn", "cnn"], 2, ["named twice"]),
         (["show", "cnn", "--input", "5"], 2, ["is not an input shape", "1x28x28"]),
         (["list", "nothing*"], 2, ["no model matches"]),
-        (["plot", "nowhere"], 4, ["there are no results in nowhere"]),
+        (["plot", "--from", "nowhere"], 4, ["there are no results in nowhere"]),
+        (["plot", "scater"], 2, ["no kind of figure or folder 'scater'", "Did you mean scatter?"]),
+        (["plot", "nowhere/at/all"], 4, ["there are no results in nowhere"]),
+        (["plot", "curves", "--x", "lr"], 2, ["curves takes no --x", "scatter or heatmap"]),
+        (["plot", "--style", "papier"], 2, ["no style 'papier'", "paper"]),
+        (["plot", "--format", "gif"], 2, ["no format of figures 'gif'", "png, svg, pdf"]),
         (["cost", "gone:net"], 3, ["importing gone failed"]),
     ],
 )  # fmt: skip

@@ -13,8 +13,8 @@ import archbench.timed
 from archbench.budget import size_model
 from archbench.environment import capture
 from archbench.errors import InputError, ModelError
+from archbench.figures import batch_figure
 from archbench.schema import Budget, Cost, Peaks
-from archbench.time_figure import batch_figure
 from archbench.timed import Named, Timed, flips, make_sweep
 from archbench.timing_words import doubt_notes, self_test_words, setting_words, time_words, timed_notes
 from zoo import registry

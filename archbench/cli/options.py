@@ -373,3 +373,38 @@ MaybeResults = Annotated[
         help="A results folder, or a folder that holds some, to check.", show_default="results, if it is there"
     ),
 ]
+FigureKind = Annotated[
+    str | None,
+    typer.Argument(metavar="[KIND]", show_default=False,
+                   help="scatter, curves, overhead, heatmap, batch, weights, all; or a results folder."),
+]  # fmt: skip
+ResultsFrom = Annotated[
+    Path | None,
+    typer.Option("--from", help="A results folder, or a folder that holds some.", metavar="FOLDER",
+                 show_default="results"),
+]  # fmt: skip
+FigureX = Annotated[
+    str | None,
+    typer.Option("--x", help="Against what: params, macs, train_us, infer_us, or any column of runs.csv.",
+                 metavar="COLUMN", show_default="params; of a heatmap the first factor"),
+]  # fmt: skip
+FigureY = Annotated[
+    str | None, typer.Option("--y", help="The other factor of a heatmap.", metavar="COLUMN", show_default="the second")
+]
+Hue = Annotated[
+    str | None,
+    typer.Option("--hue", help="The column of runs.csv whose values have the colours.", metavar="COLUMN",
+                 show_default="a colour a line"),
+]  # fmt: skip
+Facet = Annotated[
+    str | None, typer.Option("--facet", help="The column of runs.csv that has a panel a value.", metavar="COLUMN")
+]
+Style = Annotated[str, typer.Option("--style", help="paper, slides or dark.")]
+FigureWidth = Annotated[
+    str, typer.Option("--width", help="column (of two), text (of one column) or full (both columns).")
+]
+Formats = Annotated[
+    str | None,
+    typer.Option("--format", help="png, svg, pdf, or several: svg,pdf.", metavar="LIST",
+                 show_default="png; of the usual scatter svg, too"),
+]  # fmt: skip

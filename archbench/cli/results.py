@@ -22,13 +22,58 @@ ROOT = Path("results")
 Found = TypeVar("Found")
 
 
-def plot(results: o.Results = ROOT, out_folder: o.Out = None, debug: o.Debug = False) -> None:
-    """Draw every figure again from what is stored, without training."""
+def plot(
+    what: o.FigureKind = None,
+    results: o.ResultsFrom = None,
+    x: o.FigureX = None,
+    y: o.FigureY = None,
+    hue: o.Hue = None,
+    facet: o.Facet = None,
+    style: o.Style = "paper",
+    width: o.FigureWidth = "full",
+    formats: o.Formats = None,
+    out_folder: o.Out = None,
+    debug: o.Debug = False,
+) -> None:
+    """Draw figures again from what is stored, without training, each with its data as CSV beside it.
+
+    Kinds: scatter (a cost against accuracy), curves (loss and accuracy by epoch), overhead (bars of MACs and times),
+    heatmap (accuracy over two factors), batch (time by batch size), weights (first layers); `all` of them, or without a
+    kind those that every comparison writes. Instead of a kind a results folder may be named.
+    """
+    from archbench.drawing import check_wanted
+    from archbench.errors import InputError
+    from archbench.figures import Wanted, parse_formats
+
+    kind, root = _kind_and_root(what, results)
+    asked = {"x": x, "y": y, "hue": hue, "facet": facet, "style": style, "width": width}
+    check_wanted(kind, Wanted(**asked))  # type: ignore[arg-type]
+    wanted = parse_formats(formats) if formats else ()
     failed: list[ArchbenchError] = []
-    for folder, comparison in stored(results, failed):
-        for file in comparison.write_figures(target(out_folder, folder, results)):
+    for folder, comparison in stored(root, failed):
+        try:
+            files = comparison.write_figures(target(out_folder, folder, root), kind, wanted, **asked)
+        except InputError as error:  # what one has no column for, another may have
+            error = InputError(f"{folder}: {error}", error.remedy)
+            failed.append(error)
+            err.print(f"warning: {error}")
+            continue
+        for file in files:
             out.print(str(file))
     fail(failed)
+
+
+def _kind_and_root(what: str | None, results: Path | None) -> tuple[str, Path]:
+    """Return the kind of figure and the results, as either may be named alone."""
+    from archbench.drawing import KINDS
+    from archbench.errors import InputError
+
+    if what is None or what in KINDS or not ("/" in what or Path(what).exists()):
+        return what or "usual", results or ROOT
+    if results is not None:
+        msg = f"two results folders are named, {what} and {results}"
+        raise InputError(msg, "Give a kind of figure and --from, or a folder alone.")
+    return "usual", Path(what)
 
 
 def export(

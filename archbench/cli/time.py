@@ -164,9 +164,8 @@ def _write(timed: Timed, file: Path) -> None:
     import msgspec
 
     from archbench.exports import write_csv
-    from archbench.figures import save
+    from archbench.figures import batch_figure, save
     from archbench.files import write_bytes, write_file
-    from archbench.time_figure import batch_figure
     from archbench.timing_words import setting_words
 
     frame = timed.frame()

@@ -32,13 +32,13 @@ from archbench.data import load_dataset, load_parts
 from archbench.data.audit import audit
 from archbench.errors import InputError, reason
 from archbench.exports import DIALECTS, FORMULA, write_csv, write_dialect
+from archbench.figures import batch_figure
 from archbench.frame import epochs_frame, runs_frame
 from archbench.schema import Progress, Study, View
 from archbench.search_figure import search_figure
 from archbench.study import make_study, results_folder
 from archbench.study_file import folder_of
 from archbench.tables import overhead
-from archbench.time_figure import batch_figure
 from zoo import registry
 
 NAMES = [
@@ -102,11 +102,13 @@ def test_every_file_of_a_comparison_holds_names_as_text(names, tmp_path):
         assert [rendered(cells_of(line)[0]) for line in table[3::3]] == [markup.visible(name).strip() for name in names]
         assert "<" not in text
         assert not re.search(r"(?<!\\)(?:\\\\)*\]\(", text)
-    text = ET.parse(home / "scatter.svg").getroot()
-    drawn = "".join(text.itertext())
+    # Letters are outlines: what they are stands in comments, and in the description.
+    text = ET.parse(home / "scatter.svg", ET.XMLParser(target=ET.TreeBuilder(insert_comments=True))).getroot()
+    drawn = "".join([*text.itertext(), *(element.text for element in text.iter(ET.Comment))])
     assert not CONTROLS.search(drawn)
     assert all(markup.visible(name)[:10].strip() in drawn for name in names)
-    assert {element.tag.rpartition("}")[2] for element in text.iter()}.isdisjoint({"script", "foreignObject", "a"})
+    tags = {element.tag.rpartition("}")[2] for element in text.iter() if element.tag is not ET.Comment}
+    assert tags.isdisjoint({"script", "foreignObject", "a"})
     for file in home.glob("*.png"):
         with Image.open(file) as image:
             image.verify()
@@ -224,7 +226,8 @@ def test_other_figures_draw_names_as_text(name, tmp_path):
             figures.save(drawn, tmp_path / "a.svg")
             text = "".join(ET.parse(tmp_path / "a.svg").getroot().itertext())
             assert not CONTROLS.search(text)
-            shown = [entry.get_text().strip() for ax in drawn.axes for entry in ax.get_legend().get_texts()]
+            legends = [*drawn.legends, *(ax.get_legend() for ax in drawn.axes if ax.get_legend())]
+            shown = [entry.get_text().strip() for legend in legends for entry in legend.get_texts()]
             assert shown == [figures.fitting(name).strip(), "b"]
 
 

@@ -1,0 +1,186 @@
+"""A heat map: the accuracy over two factors of a study, a cell a setting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from archbench import stats
+from archbench.errors import InputError
+from archbench.figures.captions import captioned, data_words, lost_words, seeds_words, sentence, warnings_of
+from archbench.figures.drawn import Drawn, Wanted, figure_of, most_columns, panels
+from archbench.figures.names import fitting, plain, rows_of, values_of
+from archbench.figures.points import Y, new_axes
+from archbench.figures.quantities import column_of, words_of
+from archbench.figures.style import ink, luminance, styled, text_pt
+from archbench.units import compact, with_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+FACTORS = (
+    "lr", "batch_size", "optimizer", "weight_decay", "momentum", "schedule", "lr_decay", "l2", "label_smoothing",
+    "augment", "scaling", "precision", "epochs", "preprocess", "limit", "dataset", "model", "budget",
+)  # fmt: skip
+MAP = "cividis"  # even in lightness, and the same to colour-blind people
+CELL_LINES = 3.2  # least height of a cell, in lines of text
+HALF = 0.4  # luminance above which the figure in a cell is black
+
+
+def heat(
+    cells: pd.DataFrame, x: str, y: str, ax: Axes | None = None, limits: tuple[float, float] | None = None
+) -> Axes:
+    """Draw cells as a grid coloured by accuracy, each with its figure; what was not run stays empty.
+
+    Args:
+        cells: of `heat_cells`.
+        x: the column of one factor.
+        y: that of the other.
+        ax: where; by default new axes.
+        limits: accuracies of the ends of the colours; by default the least and the most of the cells.
+    """
+    import matplotlib as mpl
+    import numpy as np
+
+    ax = ax or new_axes()
+    xs, ys = values_of(cells, x), values_of(cells, y)
+    grid = np.full((len(ys), len(xs)), np.nan)
+    rows = rows_of(cells)
+    places = [(_index(ys, row[y]), _index(xs, row[x])) for row in rows]
+    for place, row in zip(places, rows, strict=True):
+        grid[place] = row[Y] if row["n"] else np.nan
+    low, high = limits or (float(np.nanmin(grid)), float(np.nanmax(grid)))
+    norm = mpl.colors.Normalize(low, high if high > low else low + 1e-6)
+    colours = mpl.colormaps[MAP]
+    ax.imshow(np.ma.masked_invalid(grid), cmap=colours, norm=norm, aspect="auto", origin="lower")
+    for (at_y, at_x), row in zip(places, rows, strict=True):
+        if row["n"]:
+            dark = luminance(colours(norm(row[Y]))[:3]) < HALF
+            half = None if row["high"] != row["high"] else 100 * (row["high"] - row[Y])
+            words, color = with_interval(100 * row[Y], half).replace(" ± ", "\n± "), "white" if dark else "black"
+        else:
+            words, color = str(row["not_done"]), ink()
+        ax.text(at_x, at_y, words, ha="center", va="center", fontsize=0.9 * text_pt(), color=color)
+    ax.set_xticks(range(len(xs)), [_word(x, value) for value in xs])
+    ax.set_yticks(range(len(ys)), [_word(y, value) for value in ys])
+    if sum(len(_word(x, value)) for value in xs) > 40:
+        ax.tick_params(axis="x", rotation=30)
+    plain([*ax.get_xticklabels(), *ax.get_yticklabels()])
+    ax.set(xlabel=words_of(x), ylabel=words_of(y))
+    ax.grid(visible=False)
+    return ax
+
+
+def heat_cells(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
+    """Return a row a setting of two factors: the mean accuracy of the runs there, its interval, what is not done."""
+    import pandas as pd
+
+    rows = []
+    for (at_x, at_y), group in frame.groupby([x, y], sort=False, dropna=False):
+        values = group.loc[group["status"] == "done", Y].dropna().astype(float).tolist()
+        mean = stats.mean(values)
+        lost = group.loc[group["status"] != "done", "status"]
+        rows.append({
+            x: at_x, y: at_y, Y: mean and mean.value, "low": mean and mean.low, "high": mean and mean.high,
+            "n": len(values), "not_done": ", ".join(dict.fromkeys(lost)) or None,
+        })  # fmt: skip
+    columns = [x, y, Y, "low", "high", "n", "not_done"]
+    return pd.DataFrame(rows, columns=columns).astype({Y: float, "low": float, "high": float})
+
+
+def draw_heat(frame: pd.DataFrame, wanted: Wanted | None = None) -> Drawn:
+    """Return the heat map of a frame over two factors, a panel a value of `facet`.
+
+    Args:
+        frame: one row a run.
+        wanted: `x` and `y`, by default the two settings that differ between the runs; `facet`, `style`, `width`.
+
+    Raises:
+        InputError: a column that is not there, or not two factors: those that differ are named.
+    """
+    import pandas as pd
+
+    wanted = wanted or Wanted()
+    x, y = _factors(frame, wanted)
+    facet = column_of(frame, wanted.facet, "--facet") if wanted.facet else None
+    _refuse_pooled(frame, {x, y, facet})
+    count = len(values_of(frame, facet)) if facet else 1
+    with styled(wanted.style):
+        columns = most_columns(wanted)
+        figure = figure_of(wanted, count, most=columns, panel_height=0.3)
+        rows = max(1, -(-count // columns))
+        least = rows * (frame[y].nunique(dropna=False) * CELL_LINES + 4) * text_pt() / 72
+        figure.set_figheight(max(figure.get_figheight(), least))
+        known = heat_cells(frame, *dict.fromkeys((x, y)))
+        cells, axes = [], []
+        split = {} if facet is None else {
+            value: heat_cells(frame[frame[facet] == value], x, y) for value in values_of(frame, facet) if value
+        }  # fmt: skip
+        every = pd.concat(split.values())[Y].dropna() if split else known[Y].dropna()
+        if not len(every):
+            msg = "nothing to draw: no run is done"
+            raise InputError(msg, "`archbench results list` says what became of them.")
+        limits = (float(every.min()), float(every.max()))
+        for ax, part in panels(figure, frame, facet, most=columns):
+            own = heat_cells(part, x, y)
+            axes.append(heat(own, x, y, ax, limits))
+            cells.append(own.assign(**{facet: part[facet].iloc[0]}) if facet else own)
+        bar = figure.colorbar(axes[0].images[0], ax=axes, label="test accuracy", format=_percent())
+        bar.outline.set_visible(False)
+        data = pd.concat(cells, ignore_index=True)
+        caption = captioned(
+            figure, sentence(data_words(frame), seeds_words(data.loc[data["n"] > 0, "n"].tolist()), lost_words(frame)),
+            *warnings_of(frame),
+        )  # fmt: skip
+    lines = [
+        f"{words_of(x)} {_word(x, row[x])}, {words_of(y)} {_word(y, row[y])}: {100 * row[Y]:.1f} %"
+        for row in rows_of(data) if row["n"]
+    ]  # fmt: skip
+    return Drawn("heatmap", figure, data, caption, tuple(lines), wanted.style)
+
+
+def _factors(frame: pd.DataFrame, wanted: Wanted) -> tuple[str, str]:
+    """Return the two factors: those that are asked for, and of the others the first that differ."""
+    x = column_of(frame, wanted.x, "--x") if wanted.x else None
+    y = column_of(frame, wanted.y, "--y") if wanted.y else None
+    taken = {x, y, wanted.facet}
+    differ = [c for c in FACTORS if c in frame and c not in taken and len(values_of(frame, c)) > 1]
+    free = iter(differ)
+    x = x or next(free, None)
+    y = y or next(free, None)
+    if x is None or y is None or x == y:
+        msg = "nothing to draw: a heat map has two factors, and " + (
+            f"{differ[0]} alone differs between the runs" if differ else "no other differs between the runs"
+        )
+        raise InputError(msg, "Compare over a grid (`[factors]` of a study file), or name columns by --x and --y.")
+    return x, y
+
+
+def _refuse_pooled(frame: pd.DataFrame, shown: set[str | None]) -> None:
+    """Refuse a map whose cells would be means over settings that it does not show."""
+    keys = [str(column) for column in shown if column is not None]
+    for column in FACTORS:
+        hidden = column in frame and column not in keys
+        if hidden and frame.groupby(keys, dropna=False)[column].nunique(dropna=False).max() > 1:
+            msg = f"a cell would be a mean over different values of {column}"
+            raise InputError(msg, f"Give --facet {column}, or it as --x or --y.")
+
+
+def _index(values: list[Any], value: Any) -> int:
+    return next(i for i, one in enumerate(values) if one == value or (one is None and value != value))  # noqa: PLR0124
+
+
+def _word(column: str, value: Any) -> str:
+    import pandas as pd
+
+    if pd.isna(value):
+        return "none" if column != "budget" else "own size"
+    if column == "budget":
+        return compact(int(value))
+    return fitting(f"{value:g}" if isinstance(value, float) else str(value))
+
+
+def _percent() -> Any:
+    from matplotlib.ticker import PercentFormatter
+
+    return PercentFormatter(1.0, decimals=None)

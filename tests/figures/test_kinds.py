@@ -1,0 +1,214 @@
+"""What is drawn is what the data says: the artists are held against the frame, by kind."""
+
+from __future__ import annotations
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from test_tables import BASE, RECORDS, SLOW, record
+
+from archbench import figures
+from archbench.errors import InputError
+from archbench.figures import Wanted
+from archbench.frame import epochs_frame, runs_frame
+from archbench.tables import overhead
+
+
+def changed(one, case="", **recipe):
+    cell = dataclasses.replace(one.cell, recipe=dataclasses.replace(one.cell.recipe, **recipe), case=case)
+    return dataclasses.replace(one, cell=cell)
+
+
+GRID = [
+    changed(
+        record("cnn", 1000, seed, 0.5 + lr + size / 1000 + seed / 100),
+        f"{lr} {size}", lr=lr, batch_size=size, seed=seed,
+    )
+    for lr in (0.1, 0.2) for size in (8, 16, 32) for seed in range(2)
+]  # fmt: skip
+
+
+def drawn_points(ax, alpha):
+    lines = [line for line in ax.lines if line.get_alpha() == alpha]
+    return sorted(zip(*(np.concatenate([f(line) for line in lines]).astype(float) for f in (
+        lambda line: line.get_xdata(), lambda line: line.get_ydata())), strict=True))  # fmt: skip
+
+
+@pytest.mark.parametrize("x", ["params", "macs", "train_step_us_cpu"])
+def test_a_scatter_draws_the_runs_of_the_frame_against_any_cost(x):
+    frame = runs_frame(RECORDS)
+    ax = figures.scatter(frame, Figure().add_subplot(), x)
+    done = frame[frame["status"] == "done"]
+    assert drawn_points(ax, 0.5) == sorted(zip(done[x].astype(float), done["test_accuracy"], strict=True))
+    assert ax.get_xscale() == "log"
+
+
+def test_the_data_of_a_scatter_is_what_is_drawn():
+    one = figures.draw_scatter(runs_frame(RECORDS), Wanted(x="train_us"))
+    runs, means = (one.data[one.data["what"] == what] for what in ("run", "mean"))
+    assert len(runs) == 7
+    (ax,) = one.figure.axes
+    containers = [c.lines[0] for c in ax.containers]
+    assert [line.get_xdata()[0] for line in containers] == pytest.approx(means["train_step_us_cpu"].tolist())
+    assert [line.get_ydata()[0] for line in containers] == pytest.approx(means["test_accuracy"].tolist())
+    assert means["n"].tolist() == [3, 3, 1]
+    cnn = means.iloc[0]
+    assert cnn["high"] - cnn["test_accuracy"] == pytest.approx(4.3027 * 0.01 / 3**0.5, rel=1e-4)
+    assert cnn["x_low"] <= cnn["train_step_us_cpu"] <= cnn["x_high"]
+    assert one.name == "scatter-train_us"
+
+
+def test_lines_are_drawn_aside_only_where_they_meet():
+    apart = [record(f"m{i}", 1000 * 2**i, s, 0.9) for i in range(3) for s in range(2)]
+    ax = figures.scatter(runs_frame(apart), Figure().add_subplot())
+    seen = [line.get_transform().transform((1000, 0.9)) for line in ax.lines if line.get_alpha() == 0.5]
+    assert np.ptp([x for x, _ in seen]) == 0
+    same = [record(f"m{i}", 1000, s, 0.9) for i in range(3) for s in range(2)]
+    ax = figures.scatter(runs_frame(same), Figure().add_subplot())
+    seen = [line.get_transform().transform((1000, 0.9)) for line in ax.lines if line.get_alpha() == 0.5]
+    assert len({x for x, _ in seen}) == 3
+
+
+def test_a_hue_has_a_colour_a_value_and_a_legend_and_a_facet_has_a_panel():
+    frame = runs_frame(GRID)
+    one = figures.draw_scatter(frame, Wanted(hue="lr", facet="batch_size"))
+    panels = [ax for ax in one.figure.axes if ax.get_visible()]
+    assert [ax.get_title() for ax in panels] == ["batch_size 8", "batch_size 16", "batch_size 32"]
+    (legend,) = one.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["0.1", "0.2"]
+    for ax, size in zip(panels, (8, 16, 32), strict=True):
+        own = frame[frame["batch_size"] == size]
+        assert [y for _, y in drawn_points(ax, 0.5)] == pytest.approx(sorted(own["test_accuracy"]))
+        assert len({tuple(line.get_color()) for line in ax.lines}) == 2
+    assert set(one.data["batch_size"]) == {8, 16, 32}
+
+
+def test_an_axis_ends_where_accuracy_does():
+    one = figures.draw_scatter(runs_frame([record("cnn", 1000, s, a) for s, a in enumerate((0.01, 0.99))]))
+    low, high = one.figure.axes[0].get_ylim()
+    assert -0.05 < low < 0
+    assert 1 < high < 1.05
+    assert "intervals are cut off at the frame" in one.caption
+
+
+def test_published_points_are_hollow_and_their_source_is_told():
+    known = pd.DataFrame({"series": ["cnn"], "params": [1000], "test_accuracy": [0.97], "source": ["a paper, p. 3"]})
+    one = figures.draw_scatter(runs_frame(RECORDS), published=known)
+    (hollow,) = [line for line in one.figure.axes[0].lines if line.get_markerfacecolor() == "none"]
+    assert (hollow.get_xdata()[0], hollow.get_ydata()[0]) == (1000, 0.97)
+    assert "hollow: published (a paper, p. 3)" in one.caption
+    assert one.data.iloc[-1]["what"] == "published"
+
+
+def test_conclusions_are_drawn_beside_the_points_and_no_fit_beyond_a_decade():
+    table = pd.DataFrame
+    concluded = SimpleNamespace(
+        pareto=table({"dataset": "digits", "axes": "params+accuracy", "params": [1000, 5000, 9000],
+                      "accuracy": [0.9, 0.95, 0.8], "on_front": [True, True, False]}),
+        crossovers=table({"dataset": "digits", "x": ["params", "macs"], "value": [2000.0, 1.0], "low": [1500.0, 1.0],
+                          "high": [2500.0, 1.0], "before": "cnn", "after": "net"}),
+        fit_lines=table({"dataset": "digits", "series": "cnn", "params": [1000.0, 2000.0, 15_000.0, 50_000.0],
+                         "error": [0.1, 0.08, 0.05, 0.04], "extrapolated": [False, False, True, True]}),
+    )  # fmt: skip
+    one = figures.draw_scatter(runs_frame(RECORDS), concluded=concluded)
+    (ax,) = one.figure.axes
+    behind = [line for line in ax.lines if line.get_gid() == "behind"]
+    (front,) = [line for line in behind if line.get_drawstyle() == "steps-post"]
+    assert list(front.get_xdata()) == [1000, 5000]
+    dashed = [x for line in behind if line.get_linestyle() == "--" for x in line.get_xdata()]
+    assert dashed == [15_000]
+    assert [patch.get_x() for patch in ax.patches] == [1500]
+    assert "net overtakes cnn at 2k [1.5k, 2.5k]" in one.caption
+
+
+def test_bars_are_the_ratios_of_the_table():
+    table = overhead(RECORDS)
+    one = figures.draw_overhead(table)
+    assert [ax.get_title() for ax in one.figure.axes] == ["MACs", "training step (cpu)", "inference step (cpu)"]
+    for ax, column in zip(one.figure.axes, ("macs_ratio", "train_ratio_cpu", "infer_ratio_cpu"), strict=True):
+        assert [bar.get_width() for bar in ax.patches] == pytest.approx(table[column].dropna().tolist())
+        assert ax.get_xlim()[0] == 0
+    segments = [
+        s for c in one.figure.axes[1].containers if hasattr(c, "has_xerr") for s in c.lines[2][0].get_segments()
+    ]
+    known = table[table["train_ratio_cpu_high"] > table["train_ratio_cpu_low"]]
+    assert [tuple(s[:, 0]) for s in segments] == [
+        pytest.approx(ends) for ends in zip(known["train_ratio_cpu_low"], known["train_ratio_cpu_high"], strict=True)
+    ]
+    with pytest.raises(InputError, match="nothing to draw"):
+        figures.draw_overhead(overhead(RECORDS[:1]))
+
+
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(x="lr", y="batch_size")])
+def test_a_heat_map_has_the_mean_of_every_cell(wanted):
+    frame = runs_frame(GRID)
+    one = figures.draw_heat(frame, wanted)
+    image = np.asarray(one.figure.axes[0].images[0].get_array())
+    means = frame.groupby(["batch_size", "lr"])["test_accuracy"].mean().unstack()  # noqa: PD010 - a grid it is
+    assert image == pytest.approx(means.to_numpy())
+    assert one.figure.axes[0].get_xlabel() == "learning rate"
+    assert len(one.data) == 6
+
+
+def test_a_heat_map_that_would_pool_is_refused_and_one_without_two_factors():
+    both = [*GRID, *(dataclasses.replace(r, cell=dataclasses.replace(r.cell, model="net")) for r in GRID)]
+    with pytest.raises(InputError, match="a mean over different values of model") as caught:
+        figures.draw_heat(runs_frame(both), Wanted(x="lr", y="batch_size"))
+    assert "--facet model" in caught.value.remedy
+    one = figures.draw_heat(runs_frame(both), Wanted(x="lr", y="batch_size", facet="model"))
+    assert [ax.get_title() for ax in one.figure.axes if ax.images] == ["cnn", "net"]
+    with pytest.raises(InputError, match="budget alone differs"):
+        figures.draw_heat(runs_frame([record("cnn", budget, 0, 0.9) for budget in (10, 20)]))
+    with pytest.raises(InputError, match="no run is done"):
+        figures.draw_heat(runs_frame([changed(r, r.cell.case) for r in failed(GRID)]))
+
+
+def failed(records):
+    return [dataclasses.replace(one, status="failed", training=None) for one in records]
+
+
+def test_a_cell_without_a_run_that_is_done_says_why():
+    one = figures.draw_heat(runs_frame([*GRID[2:], *failed(GRID[:2])]))
+    assert "failed" in {text.get_text() for text in one.figure.axes[0].texts}
+    assert "not drawn: 2 failed of 12 runs" in one.caption
+
+
+def test_batch_curves_are_made_of_a_study_that_varies_the_batch():
+    one = record("cnn", 1000, 0, 0.9, BASE)
+    records = [changed(one, f"{size}", batch_size=size) for size in (8, 16)]
+    frame = figures.batch_frame(runs_frame(records))
+    assert set(frame["batch_size"]) == {8, 16}
+    one = figures.draw_batches(frame, "digits")
+    assert len(one.figure.axes) == 2
+    (line,) = (c.lines[0] for c in one.figure.axes[0].containers)
+    mine = frame[frame["mode"] == frame["mode"].iloc[0]]
+    assert line.get_ydata().tolist() == (mine["step_us"] / mine["batch_size"]).tolist()
+    with pytest.raises(InputError, match="no two batch sizes"):
+        figures.batch_frame(runs_frame([record("cnn", 1000, 0, 0.9, SLOW)]))
+
+
+def test_the_data_of_curves_is_mean_and_range():
+    epochs = epochs_frame([record("cnn", 1000, seed, 0.9) for seed in range(2)])
+    epochs["accuracy"] = [0.1, 0.3, 0.2, 0.5]
+    one = figures.draw_curves(epochs)
+    row = one.data[one.data["split"] == "validation"].iloc[0]
+    assert (row["accuracy"], row["accuracy_least"], row["accuracy_most"], row["n"]) == (pytest.approx(0.4), 0.3, 0.5, 2)
+    assert "mean of 2 seeds and their range" in one.caption
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "remedy"),
+    [
+        ("macz", "no column 'macz'", "Did you mean macs"),
+        ("model", "holds no numbers", "params, macs"),
+        ("train_us", "no step was timed", "--retime"),
+    ],
+)
+def test_a_column_that_cannot_be_drawn_is_named_with_what_can(name, message, remedy):
+    with pytest.raises(InputError, match=message) as caught:
+        figures.draw_scatter(runs_frame([record("cnn", 1000, 0, 0.9)]), Wanted(x=name))
+    assert remedy in caught.value.remedy
