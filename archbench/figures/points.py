@@ -10,7 +10,7 @@ import numpy as np
 from archbench import stats
 from archbench.figures.labels import Name, label, shared_legend
 from archbench.figures.names import fitting, named, rows_of, values_of
-from archbench.figures.quantities import log_ticks, scaled_axis
+from archbench.figures.quantities import log_ticks, scaled_axis, widen
 from archbench.figures.style import colors, markers, text_pt
 
 if TYPE_CHECKING:
@@ -151,6 +151,7 @@ def draw_points(
         names.append(Name(f"{fitting(str(series))}, {_nothing(x)}", most if most > 0 else 1.0, mean, line.color))
     ax.margins(x=0.12, y=0.08)
     ax.autoscale_view()
+    widen(ax)
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, -EDGE), min(high, 1 + EDGE))  # an interval may reach beyond what there is
     if names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,7 @@ WORDS = {
 STEP = re.compile(r"(train|infer)_(step_us|us_per_sample)_(\w+)")
 MODES = {"train": "training step", "infer": "inference step"}
 SHORT = {"train_us": "train_step_us", "infer_us": "infer_step_us"}  # of the first device that was timed
+LEAST_SPAN = 2.0  # of a log axis, as a ratio
 WIDE = 20.0  # a range of positive values this many times its least is drawn on a log scale
 
 
@@ -91,6 +93,14 @@ def scaled_axis(ax: Axes, column: str, values: pd.Series[float]) -> None:
     ax.set_xlabel(words_of(column))
 
 
+def widen(ax: Axes) -> None:
+    """Let a log axis reach a factor of two at least: sizes that all met one budget differ by nothing worth an axis."""
+    low, high = ax.get_xlim()
+    if ax.get_xscale() == "log" and high < LEAST_SPAN * low:
+        middle = math.sqrt(low * high)
+        ax.set_xlim(middle / math.sqrt(LEAST_SPAN), middle * math.sqrt(LEAST_SPAN))
+
+
 def log_ticks(ax: Axes) -> None:
     """Label 1, 2 and 5 of each decade of a log axis; where that leaves fewer than two labels, the ends of the data.
 
@@ -111,7 +121,8 @@ def log_ticks(ax: Axes) -> None:
         if len(shown) <= max(2, room):
             break
     if len(shown) < 2:
-        locator = FixedLocator(sorted({*shown, *ax.dataLim.intervalx}))
+        told = {short_number(value): value for value in (*ax.dataLim.intervalx, *shown)}  # each label once
+        locator = FixedLocator(sorted(told.values()))
     assert locator is not None  # noqa: S101 - the last of the loop
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_minor_locator(NullLocator())

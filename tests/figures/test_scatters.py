@@ -66,6 +66,18 @@ def test_any_range_of_sizes_has_at_least_two_labelled_ticks_or_one_size(sizes):
     assert len(shown) >= min(2, len(sizes))
 
 
+def test_sizes_that_met_one_budget_stand_together_and_inside():
+    frame = runs_frame([record(f"net{i}", 60_000 + i, seed, 0.9 + seed / 50) for i in range(4) for seed in range(2)])
+    figure = figures.scatter_figure(frame)
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    low, high = ax.get_xlim()
+    assert high / low >= 2
+    assert low < 60_000 < 60_003 < high
+    texts = [text.get_text() for text in ax.get_xticklabels()]
+    assert len(set(texts)) == len(texts)
+
+
 def test_a_network_that_two_budgets_share_is_counted_once():
     records = [record("cnn", budget, 0, 0.9, params=87) for budget in (10, 20)]
     figure = figures.scatter_figure(runs_frame(records))
