@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from archbench.choices import choose
-from archbench.conclusions import conclude
 from archbench.errors import InputError
 from archbench.exports import write_csv
 from archbench.figures import (
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from archbench.figures import Drawn
+    from archbench.figures import Concluded, Drawn
     from archbench.schema import Study
 
 TAKES = {
@@ -61,6 +60,9 @@ class Compared(Protocol):
 
     def overhead(self) -> pd.DataFrame:
         """Return the time-overhead table."""
+
+    def conclusions(self) -> Concluded:
+        """Return what can be said of it."""
 
     def first_layers(self) -> Iterator[Drawn]:
         """Yield a figure of each first layer whose weights are kept."""
@@ -130,7 +132,7 @@ def _scatter(compared: Compared, wanted: Wanted) -> Drawn:
     less = compared.study.scale not in {"", "full"}
     note = f", where more was trained than at the scale {compared.study.scale}" if less else ""
     published = published_points(compared, frame, wanted.x)
-    return draw_scatter(frame, wanted, published=published, concluded=conclude(frame), note=note)
+    return draw_scatter(frame, wanted, published=published, concluded=compared.conclusions(), note=note)
 
 
 def _curves(compared: Compared, wanted: Wanted) -> Drawn:
