@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_ROWS = 500  # of a table; what is stored has the others
+MOST_ROWS = 200  # of a table; what is stored has the others
 UNNAMED = "remark"  # a heading must say something
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d")  # how a cell of a column of numbers begins
 
