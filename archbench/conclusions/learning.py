@@ -57,38 +57,43 @@ def curves_of(points: Sequence[Point], epochs: pd.DataFrame) -> dict[str, Curves
     """
     if not len(epochs):
         return {}
+    import pandas as pd
+
     places = {(point.model, point.case, point.budget): point for point in points}
+    rows = epochs.drop_duplicates([*KEYS, "seed", "epoch", "split"])
+    seeds, numbers, splits = (rows[name].to_numpy() for name in ("seed", "epoch", "split"))
+    values = {
+        metric: pd.to_numeric(rows[metric], errors="coerce").to_numpy(dtype=float) for metric in ("loss", "accuracy")
+    }
     found = {}
-    for name, rows in epochs.groupby(KEYS, sort=False, dropna=False):
+    for name, here in rows.groupby(KEYS, sort=False, dropna=False).indices.items():
         model, case, budget = cast("tuple[str, str, Any]", name)
         point = places.get((model, case, None if _missing(budget) else int(budget)))
         if point is not None:
-            curves = _curves(rows[rows["seed"].isin(list(point.accuracies))])
+            own = here[np.isin(seeds[here], list(point.accuracies))]
+            curves = _curves(seeds[own], numbers[own], splits[own], {name: all_[own] for name, all_ in values.items()})
             if curves is not None:
                 found[point.name] = curves
     return found
 
 
-def _curves(rows: pd.DataFrame) -> Curves | None:
-    import pandas as pd
-
-    rows = rows.drop_duplicates(["seed", "epoch", "split"])
-    (seeds, run), (numbers, epoch) = (np.unique(rows[name], return_inverse=True) for name in ("seed", "epoch"))
-    of: dict[str, dict[str, Array]] = {}
-    for metric in ("loss", "accuracy"):
-        values = pd.to_numeric(rows[metric], errors="coerce").to_numpy(dtype=float)
-        for split in ("train", "validation"):
-            here = (rows["split"] == split).to_numpy()
-            if not here.any():
-                return None
-            table = np.full((len(seeds), len(numbers)), np.nan)
-            table[run[here], epoch[here]] = values[here]
-            of.setdefault(metric, {})[split] = table
-    known = ~np.isnan(of["loss"]["train"]).any(axis=0)
-    if not known.any():
+def _curves(seeds: Any, epochs: Any, splits: Any, values: Mapping[str, Array]) -> Curves | None:
+    """Return the curves of one point from the seed, the epoch, the split and the metrics of each of its rows."""
+    (runs, run), (numbers, epoch) = (np.unique(one, return_inverse=True) for one in (seeds, epochs))
+    of: dict[str, dict[str, Array]] = {metric: {} for metric in values}
+    for split in ("train", "validation"):
+        here = splits == split
+        if not here.any():
+            return None
+        for metric, known in values.items():
+            table = np.full((len(runs), len(numbers)), np.nan)
+            table[run[here], epoch[here]] = known[here]
+            of[metric][split] = table
+    common = ~np.isnan(of["loss"]["train"]).any(axis=0)
+    if not common.any():
         return None
-    cut = {metric: {split: table[:, known] for split, table in tables.items()} for metric, tables in of.items()}
-    return Curves(tuple(map(int, seeds)), cut["loss"], cut["accuracy"])
+    cut = {metric: {split: table[:, common] for split, table in tables.items()} for metric, tables in of.items()}
+    return Curves(tuple(map(int, runs)), cut["loss"], cut["accuracy"])
 
 
 def diagnoses_table(points: Sequence[Point], curves: Mapping[str, Curves]) -> list[dict[str, Any]]:
