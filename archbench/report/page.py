@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.conclusions import conclude
 from archbench.execute import LOGS_FOLDER, Job
 from archbench.report.chart import chart_of
 from archbench.report.command import command_of
@@ -40,7 +39,7 @@ def page_of(comparison: Comparison) -> Page:
     study, records, frame = comparison.study, comparison.records, comparison.frame()
     file = _file_of(study)
     overhead = comparison.overhead()
-    found = conclude(frame, comparison.epochs(), overhead)
+    found = comparison.conclusions()
     answer, points = answer_of(found)
     return Page(
         title=study.name or comparison.folder.name,
