@@ -390,7 +390,7 @@ def report(results: str | Path | Comparison = Path("results"), *, out: str | Pat
     """
     from archbench.comparison import Comparison
     from archbench.loading import stored_folders
-    from archbench.report import write_report
+    from archbench.reporting import write_report
 
     if isinstance(results, Comparison):
         return write_report(results, out)

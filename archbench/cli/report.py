@@ -33,7 +33,7 @@ def report(
     """Write report.html, one page that needs nothing else, and report.md, of what is stored; nothing is trained."""
     from archbench.errors import InputError
     from archbench.loading import stored_folders
-    from archbench.report import write_report
+    from archbench.reporting import write_report
 
     if open_page and len(stored_folders(results)) > 1:
         msg = f"{results} holds several comparisons"

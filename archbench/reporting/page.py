@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archbench.execute import LOGS_FOLDER, Job
-from archbench.report.chart import chart_of
-from archbench.report.command import command_of
-from archbench.report.evidence import environments, failures, reconciliation, stability
-from archbench.report.findings import answer_of, findings, names_of, notes_beside
-from archbench.report.stills import stills_of
-from archbench.report.view import Page, Section, Table
+from archbench.reporting.chart import chart_of
+from archbench.reporting.command import command_of
+from archbench.reporting.evidence import environments, failures, reconciliation, stability
+from archbench.reporting.findings import answer_of, findings, names_of, notes_beside
+from archbench.reporting.stills import stills_of
+from archbench.reporting.view import Page, Section, Table
 from archbench.reproduction import Reproduction
 from archbench.study_file import read_study, shipped, study_of
 from archbench.units import either, grouped, number

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.files import write_bytes
-from archbench.report.page import page_of
-from archbench.report.render import html_of
-from archbench.report.text import markdown_of
+from archbench.reporting.page import page_of
+from archbench.reporting.render import html_of
+from archbench.reporting.text import markdown_of
 
 if TYPE_CHECKING:
     from archbench.comparison import Comparison

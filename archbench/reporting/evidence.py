@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.cost.reconcile import TWO, reconcile
 from archbench.plan import label
 from archbench.reference import shown
-from archbench.report.view import MOST_ROWS, Section, table_of
+from archbench.reporting.view import MOST_ROWS, Section, table_of
 from archbench.schema import fields
 from archbench.timing.doubts import doubts, drift_of
 from archbench.timing.estimate import resolution, step_us

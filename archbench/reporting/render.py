@@ -16,7 +16,7 @@ from archbench.markup import visible
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-    from archbench.report.view import Page
+    from archbench.reporting.view import Page
 
 STYLES = ("page.css", "tables.css", "chart.css", "print.css")
 SCRIPTS = ("dom.js", "theme.js", "copy.js", "tables.js", "scales.js", "curves.js", "detail.js", "chart.js", "start.js")
@@ -57,7 +57,7 @@ def _legible(value: Any) -> Any:
 @cache
 def _asset(names: tuple[str, ...]) -> str:
     """Return files of ours as one text; a script among them is a module, so that they share their names alone."""
-    folder = files("archbench.report") / "assets"
+    folder = files("archbench.reporting") / "assets"
     return "\n".join((folder / name).read_text(encoding="utf-8").strip() for name in names) + "\n"
 
 
@@ -71,7 +71,7 @@ def _templates() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     made = Environment(
-        loader=PackageLoader("archbench.report", "assets"), autoescape=True, undefined=StrictUndefined,
+        loader=PackageLoader("archbench.reporting", "assets"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )  # fmt: skip

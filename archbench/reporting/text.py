@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
-from archbench.markup import markdown, markdown_table
+from archbench.markup import markdown, markdown_table, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from archbench.report.view import Page, Section, Table
+    from archbench.reporting.view import Page, Section, Table
 
 MOST_ROWS = 100  # of a table; the page has all of them
 
@@ -41,7 +42,13 @@ def _section(section: Section) -> Iterator[str]:
     if section.notes:
         yield "\n".join(f"- {markdown(note)}" for note in section.notes)
     if section.code:
-        yield "\n".join(["```sh", *section.code, "```"])
+        fence = _fence("\n".join(section.code))
+        yield "\n".join([f"{fence}sh", *map(visible, section.code), fence])
+
+
+def _fence(text: str) -> str:
+    """Return a fence that nothing inside closes: longer than every run of backticks there."""
+    return "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from archbench import figures
 from archbench.frame import epochs_frame
 from archbench.inline import svg_of
-from archbench.report.view import Still
+from archbench.reporting.view import Still
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archbench import stats
-from archbench.report.columns import TIMED, Axis, axes_of, worded
-from archbench.report.layers import layer_tables
+from archbench.reporting.columns import TIMED, Axis, axes_of, worded
+from archbench.reporting.layers import layer_tables
 from archbench.schema import SPLITS_OF_AN_EPOCH
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.conclusion_words import sections
 from archbench.exports import plain_rows
-from archbench.report.view import Section, table_of
+from archbench.reporting.view import Section, table_of
 from archbench.units import number
 
 if TYPE_CHECKING:
