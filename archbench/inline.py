@@ -12,19 +12,25 @@ from archbench.markup import visible
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
+
+    from archbench.figures import Drawn
 
 MOST_ROWS = 60  # of a table in a notebook
 
 
-def svg_of(figure: Figure) -> str:
-    """Return a figure as SVG; the same figure gives the same text."""
+def svg_of(drawn: Drawn) -> str:
+    """Return a figure as SVG with its words inside; the same figure gives the same text."""
     from archbench import figures
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figure.svg"
-        figures.save(figure, path)
+        figures.save(drawn.figure, path, style=drawn.style, title=drawn.title, description=drawn.description)
         return path.read_text(encoding="utf-8")
+
+
+def words_of(drawn: Drawn) -> str:
+    """Return what a figure shows, for those who do not see it."""
+    return drawn.description.removesuffix(f" The data is in {drawn.name}.csv.")
 
 
 def data_uri(svg: str) -> str:
@@ -57,9 +63,8 @@ def results(frame: pd.DataFrame, summary: pd.DataFrame) -> str:
     shown = table(summary_words(summary))
     if not (frame["status"] == "done").any():
         return f"{shown}<p>No run is done.</p>"
-    models = ", ".join(dict.fromkeys(frame["model"]))
-    svg = svg_of(figures.scatter_figure(frame))
-    return f"{shown}{picture(svg, f'Parameters against test accuracy of {models}')}"
+    scatter = figures.draw_scatter(frame)
+    return f"{shown}{picture(svg_of(scatter), words_of(scatter))}"
 
 
 def _escaped(text: str) -> str:

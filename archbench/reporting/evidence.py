@@ -79,10 +79,12 @@ def environments(records: Sequence[Record]) -> Section:
                       for place, column in enumerate(columns, start=1)}}
         for name in (columns[0] if columns else ())
     ]  # fmt: skip
-    about = "All runs come from one environment." if len(columns) == 1 else (
-        f"The runs come from {number(len(columns), 'environment')} on {number(machines, 'machine')}: "
-        "times of several machines are not pooled, and accuracies need not agree to the bit."
-    )  # fmt: skip
+    about = "All runs come from one environment."
+    if len(columns) > 1 or machines > 1:
+        about = (
+            f"The runs come from {number(len(columns), 'environment')} on {number(machines, 'machine')}: times of "
+            "several machines are not pooled, and accuracies need not agree to the bit."
+        )
     return _section("environment", "Environment", about, rows)
 
 

@@ -49,7 +49,7 @@ def page_of(comparison: Comparison) -> Page:
         measured=measured_on(study, records),
         warnings=tuple(dict.fromkeys(warning for record in records for warning in record.cell.warnings)),
         chart=chart_of(frame, records, names_of(found), notes_beside(found)),
-        stills=stills_of(frame, records),
+        stills=stills_of(comparison),
         sections=tuple(_sections(comparison, found, overhead, file)),
         made=_made(records),
     )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_scores_are_means_with_t_intervals(chart):
 
 def test_words_of_runs_come_back_from_their_packing(chart):
     accuracies = unpacked(chart["runs"]["figures"]["test accuracy"], len(RECORDS))
-    assert accuracies == [f"{100 * value:.2f} %" if value == value else "" for value in FRAME["test_accuracy"]]
+    assert accuracies == [f"{100 * value:.2f} %" if math.isfinite(value) else "" for value in FRAME["test_accuracy"]]
     assert unpacked(chart["runs"]["states"], len(RECORDS)) == FRAME["status"].tolist()
 
 

@@ -98,8 +98,10 @@ def test_names_that_are_markup_are_text():
     assert any(EVIL in cell for row in read.tables["A row a model and budget"] for cell in row)
     assert any(EVIL in name for name in data_of(html("evil"))["series"])
     said = markdown_of(page("evil"))
-    assert "<img" not in said
-    assert "</script" not in said
+    words, command, _ = re.split(r"^(?:`{3,}sh|`{3,})$", said, flags=re.MULTILINE)
+    assert "<img" not in words
+    assert "</script" not in words
+    assert command.startswith("\narchbench compare ")
 
 
 def test_tables_have_the_words_of_the_library():
@@ -170,7 +172,7 @@ def test_the_question_names_what_is_compared():
 
 def test_a_shipped_study_has_its_title_and_its_claims():
     study = Study(("mnist_conv",), seeds=(0, 1, 2), name="mnist-heads", scale="quick")
-    records = [record("mnist_conv", None, seed, 0.97) for seed in range(3)]
+    records = [record("mnist_conv", None, seed, 0.97, params=1000) for seed in range(3)]
     page_ = page_of(dataclasses.replace(comparison(records, compared()["usual"].folder), study=study))
     assert page_.question.startswith("MNIST: six heads")
     assert next(one for one in page_.sections if one.id == "published").tables
