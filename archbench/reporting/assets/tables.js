@@ -3,25 +3,25 @@
 const FEW = 5; // rows that need no filter
 const FACTORS = { k: 1e3, M: 1e6, G: 1e9 };
 
-// The number that a cell begins with: 28,775, 1.60M, +0.7 ± 3.5, 1.53x [1.49, 1.54] unstable.
+// The number that a cell begins with: 28,775, 1.60M, +0.7 ± 3.5, 1.53x [1.49, 1.54] unstable; `1 failed` is none.
 function numberIn(text) {
-  const found = /^([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)([kMG](?![\w]))?/.exec(text);
+  const found = /^([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)([kMG](?!\w))?(?! (?!missed|tie|unstable)[a-z])/.exec(text);
   return found ? Number(found[1].replaceAll(",", "")) * (FACTORS[found[2]] ?? 1) : null;
 }
 
-function compareCells(a, b) {
-  const numbers = [numberIn(a), numberIn(b)];
-  if (numbers[0] !== null && numbers[1] !== null && numbers[0] !== numbers[1]) return numbers[0] - numbers[1];
-  return a.localeCompare(b, "en", { numeric: true });
-}
+const collator = new Intl.Collator("en", { numeric: true });
+
+// Numbers stand before words and words before nothing, whichever way a table is sorted.
+const rank = ({ text, number }) => (number !== null ? 0 : text ? 1 : 2);
 
 function sortBy(table, place, down) {
   const body = table.tBodies[0];
-  const keyed = [...body.rows].map((row) => ({ row, text: row.cells[place].textContent }));
-  keyed.sort((a, b) => {
-    if (!a.text || !b.text) return Number(!a.text) - Number(!b.text); // what is empty stays at the end
-    return (down ? -1 : 1) * compareCells(a.text, b.text);
+  const keyed = [...body.rows].map((row) => {
+    const text = row.cells[place].textContent;
+    return { row, text, number: numberIn(text) };
   });
+  const order = (a, b) => (a.number !== null ? a.number - b.number : collator.compare(a.text, b.text));
+  keyed.sort((a, b) => rank(a) - rank(b) || (down ? -1 : 1) * order(a, b));
   body.append(...keyed.map(({ row }) => row));
   for (const [at, heading] of [...table.tHead.rows[0].cells].entries()) {
     if (at === place) heading.setAttribute("aria-sort", down ? "descending" : "ascending");

@@ -1,0 +1,304 @@
+"""A report in a real browser: what a reader sees, clicks, types, hears and prints."""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import io
+import os
+import re
+import shutil
+from importlib.resources import files
+
+import pandas as pd
+import pytest
+from made import EVIL, compared, html
+
+from archbench.markup import latex_table, markdown_table
+from archbench.reporting.columns import axes_of
+from archbench.words import summary_words
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WHY = (
+    "no Chromium is installed" if BROWSER is None else
+    "playwright is not installed" if importlib.util.find_spec("playwright") is None else ""
+)  # fmt: skip
+if not WHY:
+    from playwright.sync_api import expect
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(WHY), reason=WHY)]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # As root, which containers run as, Chromium has no sandbox.
+        words = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=words)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, tmp_path):
+    """Return what opens a page; at the end it had written nothing to the console and asked for nothing."""
+    contexts, said = [], []
+
+    def open_(kind="usual", width=1280, height=900, **settings):
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, offline=True, reduced_motion="reduce", **settings
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith(("file:", "data:")) else 0)
+        file = tmp_path / "report.html"
+        file.write_text(html(kind), encoding="utf-8")
+        page.goto(file.as_uri())
+        if settings.get("java_script_enabled", True):
+            page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert said == []
+
+
+def cells(page, table, column):
+    return page.locator(f"#{table} tbody tr:not([hidden]) td:nth-child({column})").all_text_contents()
+
+
+def middle(page, place):
+    page.locator("#plot").scroll_into_view_if_needed()
+    box = page.locator(f".mean[data-place='{place}'] .mark").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_axes_are_switched_and_the_figure_follows(opened):
+    page = opened()
+    costs, scores = axes_of(compared()["usual"].frame())
+    assert page.locator("#x option").all_text_contents() == [axis.label for axis in costs]
+    assert page.locator("#y option").all_text_contents() == [axis.label for axis in scores]
+    before = page.locator(".mean").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert any(label.startswith("cnn@1k: Parameters 1,000, test accuracy 91 % [") for label in before)
+    page.select_option("#x", "train_step_us_cpu")
+    page.select_option("#y", "test_loss")
+    expect(page.locator("#said")).to_have_text(re.compile("^train on CPU, µs/step against test loss"))
+    labels = page.locator(".mean").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    assert any(re.match(r"net@1k: train on CPU, µs/step 150 \[", label) for label in labels)
+    assert page.is_checked("#logx")
+    places = "all => all.map(one => one.querySelector('.mark').getAttribute('transform'))"
+    logarithmic = page.locator(".mean").evaluate_all(places)
+    page.uncheck("#logx")
+    assert page.locator(".mean").evaluate_all(places) != logarithmic
+    assert page.locator(".seed").count() == 7  # the runs that are done
+    page.uncheck("#seeds")
+    assert page.locator(".seed").count() == 0
+
+
+def test_what_is_switched_off_in_the_legend_is_not_drawn(opened):
+    page = opened()
+    page.click("#legend button:has-text('net')")
+    assert page.locator("#legend button:has-text('net')").get_attribute("aria-pressed") == "false"
+    assert not any(
+        "net@" in label
+        for label in page.locator(".mean").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+    )
+
+
+def test_a_tip_shows_every_figure_of_what_is_under_the_pointer(opened):
+    page = opened()
+    page.mouse.move(*middle(page, 0))
+    tip = page.locator("#tip")
+    tip.wait_for(state="visible")
+    said = dict(zip(tip.locator("dt").all_text_contents(), tip.locator("dd").all_text_contents(), strict=True))
+    assert said["parameters"] == "1,000"
+    assert said["test accuracy"].startswith("91 % [")
+    assert {"MACs", "train on CPU, µs/step", "infer on CPU, µs/step", "test loss", "MACs by fvcore"} <= set(said)
+    page.mouse.move(2, 2)
+    tip.wait_for(state="hidden")
+
+
+def test_a_click_opens_the_models_curves_layers_and_figures_and_escape_goes_back(opened):
+    page = opened()
+    page.mouse.click(*middle(page, 0))
+    detail = page.locator("#detail")
+    detail.wait_for(state="visible")
+    assert detail.locator("h3").text_content() == "cnn@1k"
+    assert page.evaluate("document.activeElement.id") == "detail-title"
+    assert detail.locator("svg.curve").count() == 2
+    assert detail.get_by_role("heading", name="Layers").count() == 1
+    head = detail.locator("table").last.locator("th").all_text_contents()
+    assert head == ["figure", "all", "seed 0", "seed 1", "seed 2"]
+    page.keyboard.press("Escape")
+    detail.wait_for(state="hidden")
+    assert page.evaluate("document.activeElement.classList.contains('mean')")
+
+
+def test_all_of_it_is_reached_by_keyboard(opened):
+    page = opened()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.classList.contains('mean')"):
+            break
+    label = "document.activeElement.getAttribute('aria-label')"
+    first = page.evaluate(label)
+    page.keyboard.press("End")
+    last = page.evaluate(label)
+    assert last != first
+    assert page.locator("#tip").is_visible()
+    page.keyboard.press("Home")
+    assert page.evaluate(label) == first
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(label).split("@")[0] != first.split("@")[0]
+    page.keyboard.press("Enter")
+    page.locator("#detail").wait_for(state="visible")
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.querySelectorAll('.mean[tabindex=\"0\"]').length") == 1
+
+
+def test_a_table_is_sorted_by_its_headings_and_empty_cells_stay_last(opened):
+    page = opened()
+    heading = page.locator("#summary-table th", has_text="accuracy")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    column = 1 + page.locator("#summary-table th").all_text_contents().index("accuracy, %")
+    firsts = [cell.partition(" ")[0] for cell in cells(page, "summary-table", column)]
+    assert firsts == ["50.0", "91.0", "94.0", "1"]  # the last is no accuracy: 1 failed
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert cells(page, "summary-table", column)[0].startswith("94")
+
+
+def test_rows_are_filtered_by_what_is_typed(opened):
+    page = opened("several data sets")
+    every = len(cells(page, "summary-table", 1))
+    page.get_by_role("searchbox", name="Filter rows: A row a model and budget").fill("NET mnist")
+    found = cells(page, "summary-table", 1)
+    assert 0 < len(found) < every
+    assert all("net" in cell for cell in found)
+    assert page.locator("#summary-table .status").text_content() == f"{len(found)} of {every} rows"
+
+
+@pytest.mark.parametrize("kind", ["usual", "evil"])
+def test_what_is_copied_is_what_the_library_writes(opened, kind):
+    page = opened(kind, permissions=["clipboard-read", "clipboard-write"])
+    words = summary_words(compared()[kind].summary()).fillna("")
+    words = words.loc[:, [(words[name] != "").any() for name in words.columns]]
+
+    def copied(form):
+        page.click(f"#summary-table button:has-text('Copy {form}')")
+        expect(page.locator("#summary-table .status")).to_have_text(re.compile(f"as {form}$"))
+        return page.evaluate("navigator.clipboard.readText()")
+
+    def bare(table):
+        return [re.sub(r"\s+|:?-{3,}:?|l{3,}|r{3,}", "", line) for line in table.strip().splitlines()]
+
+    assert bare(copied("Markdown")) == bare(markdown_table(words))
+    assert bare(copied("LaTeX")) == bare(latex_table(words))
+    read = pd.read_csv(io.StringIO(copied("CSV")), dtype=str, keep_default_na=False)
+    assert list(read.columns) == list(words.columns)
+    plain = words.map(lambda cell: cell.replace(",", "") if re.fullmatch(r"[\d,]+(\.\d+)?", cell) else cell)
+    assert read.to_numpy().tolist() == plain.to_numpy().tolist()
+
+
+def test_names_that_are_markup_do_nothing(opened):
+    page = opened("evil")
+    assert EVIL in page.locator("#summary-table tbody").text_content()
+    page.mouse.move(*middle(page, 0))
+    page.locator("#tip").wait_for(state="visible")
+    assert EVIL in page.locator("#tip strong").text_content()
+    page.click("#summary-table .open >> nth=0")
+    assert EVIL in page.locator("#detail h3").text_content()
+    assert page.locator("main img").count() == 0
+    assert page.title() != "1"
+
+
+def test_the_policy_stops_what_is_not_ours(chromium, tmp_path):
+    """As if a name had got in as markup: neither its script nor its picture does anything."""
+    page = chromium.new_page()
+    refused, asked, stopped = [], [], []
+    page.on("requestfailed", lambda request: stopped.append(request.url) if request.failure == "csp" else None)
+    page.on("console", lambda message: refused.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    file = tmp_path / "broken.html"
+    evil = "<script>document.title='run'</script><img src='https://example.org/x.png' onerror=\"document.title='run'\">"
+    file.write_text(html("usual").replace("<footer>", f"{evil}<footer style='color:red'>"), encoding="utf-8")
+    page.goto(file.as_uri())
+    page.wait_for_selector("html[data-ready]")
+    assert page.title() != "run"
+    assert page.evaluate("getComputedStyle(document.querySelector('footer')).color") != "rgb(255, 0, 0)"
+    with pytest.raises(Exception, match="TrustedHTML"):
+        page.evaluate("document.querySelector('footer').innerHTML = '<b>x</b>'")
+    assert sum("Content Security Policy" in text for text in refused) >= 3
+    assert stopped == [one for one in asked if not one.startswith(("file:", "data:"))]
+    page.close()
+
+
+@pytest.mark.parametrize("width", [375, 1920])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_readable_in_both_themes_and_both_widths(opened, width, scheme):
+    page = opened("long names", width=width, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shade = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", shade))) > 384) == (scheme == "light")
+    page.click("#theme")  # from the system's to light
+    page.click("#theme")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
+    page.reload()
+    page.wait_for_selector("html[data-ready]")
+    assert page.locator("#theme").text_content() == "Theme: dark"
+
+
+def test_without_scripts_the_figures_stand_still_and_the_tables_are_there(opened):
+    page = opened(java_script_enabled=False)
+    assert page.locator("#chart").is_hidden()
+    assert page.locator("#theme").is_hidden()
+    pictures = page.locator("noscript img.still")
+    assert pictures.count() == 2
+    assert all(pictures.nth(place).bounding_box()["height"] > 200 for place in range(2))
+    assert "cnn" in pictures.first.get_attribute("alt")
+    assert page.locator("#summary-table tbody tr").count() == 4
+
+
+def test_it_prints_on_a4(opened):
+    page = opened()
+    pdf = page.pdf(prefer_css_page_size=True)
+    boxes = {tuple(map(float, box)) for box in re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", pdf)}
+    ((width, height),) = boxes
+    assert (round(width * 25.4 / 72), round(height * 25.4 / 72)) == (210, 297)
+    page.emulate_media(media="print")
+    assert page.locator(".tools").first.is_hidden()
+    assert page.locator("#summary-table td").first.is_visible()
+
+
+@pytest.mark.parametrize("kind", ["usual", "one seed", "no timings", "failed alone", "several data sets", "nothing"])
+def test_every_kind_of_page_opens_without_an_error(opened, kind):
+    page = opened(kind)
+    assert page.locator("h1").is_visible()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("axe_playwright_python") is None, reason="axe is not installed")
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_issue(opened, scheme):
+    page = opened(color_scheme=scheme)
+    page.click("#summary-table .open >> nth=0")
+    page.locator("#detail").wait_for(state="visible")
+    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    assert len(found["passes"]) > 30
+    assert [(one["id"], one["impact"]) for one in found["violations"]] == []
+
+
+def test_pictures_are_whole(opened):
+    """The addresses of the still figures hold the SVG that is written beside the report."""
+    page = opened(java_script_enabled=False)
+    source = page.locator("noscript img").first.get_attribute("src").partition(",")[2]
+    assert base64.b64decode(source).rstrip().endswith(b"</svg>")
