@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_ROWS = 200  # of a table; what is stored has the others
+LONGEST = 32  # letters of a number with its interval and a word
 UNNAMED = "remark"  # a heading must say something
 NUMBER = re.compile(r"[+-]?[\d,]*\.?\d")  # how a cell of a column of numbers begins
 
@@ -48,6 +49,8 @@ class Table:
 
 def _mostly_numbers(cells: list[str]) -> bool:
     known = [cell for cell in cells if cell]
+    if max(map(len, known), default=0) > LONGEST:  # sentences that begin with a number
+        return False
     return 2 * sum(bool(NUMBER.match(cell)) for cell in known) >= len(known) > 0
 
 
