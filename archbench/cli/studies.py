@@ -144,6 +144,8 @@ def _do(
     comparison = reproduction.comparison
     if comparison.records:
         files += reproduction.write()
+        if reproduction.file.published:
+            comparison.write_figures()  # once more, with the published points
     if as_json:
         print_json({
             "name": study.name, "scale": study.scale, "folder": str(folder), "files": [str(file) for file in files],
