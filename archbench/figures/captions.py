@@ -6,6 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from archbench.figures.style import text_pt
+from archbench.markup import visible
 from archbench.units import number
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def lost_words(frame: pd.DataFrame) -> str:
 
 def data_words(frame: pd.DataFrame) -> str:
     """Return the names of the data sets of a frame."""
-    return ", ".join(frame["dataset"].unique()) if len(frame) else ""
+    return ", ".join(visible(name) for name in frame["dataset"].unique()) if len(frame) else ""
 
 
 def warnings_of(frame: pd.DataFrame) -> list[str]:

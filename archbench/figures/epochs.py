@@ -11,6 +11,7 @@ from archbench.figures.names import named, plain, rows_of, rows_where, values_of
 from archbench.figures.points import new_axes
 from archbench.figures.quantities import column_of
 from archbench.figures.style import colors, new_figure, styled, text_pt
+from archbench.markup import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,7 +157,7 @@ def _sentences(data: pd.DataFrame, facet: str, hue: str) -> list[str]:
     keys = [*dict.fromkeys(["series", hue, facet])]
     ends = data[data["split"] == "validation"].drop_duplicates(keys, keep="last")
     return [
-        f"{str(row['series']).strip()}, {heading(facet, row[facet])}: validation accuracy "
+        f"{visible(str(row['series']).strip())}, {heading(facet, row[facet])}: validation accuracy "
         f"{100 * row['accuracy']:.1f} %, loss {row['loss']:.3g} after epoch {row['epoch']}"
         for row in rows_of(ends) if row["accuracy"] == row["accuracy"]
     ]  # fmt: skip

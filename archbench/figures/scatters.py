@@ -12,6 +12,7 @@ from archbench.figures.names import named, rows_of, value_words, values_of
 from archbench.figures.points import EDGE, Y, draw_points, legend_entries, lines_of, points
 from archbench.figures.quantities import STEP, column_of, number_column, short_number, words_of
 from archbench.figures.style import styled
+from archbench.markup import visible
 from archbench.units import with_interval
 
 if TYPE_CHECKING:
@@ -116,7 +117,6 @@ def _sentences(data: pd.DataFrame, x: str, hue: str | None) -> list[str]:
     for row in rows_of(data[data["what"] == "mean"]):
         half = None if row["high"] != row["high"] else 100 * (row["high"] - row[Y])
         group = f" ({value_words(hue, row[hue])})" if hue in data and hue else ""
-        found.append(
-            f"{str(row['series']).strip()}{group} at {short_number(row[x])} {x}: {with_interval(100 * row[Y], half)} %"
-        )
+        accuracy = with_interval(100 * row[Y], half)
+        found.append(f"{visible(str(row['series']).strip())}{group} at {short_number(row[x])} {x}: {accuracy} %")
     return found
