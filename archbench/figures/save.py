@@ -37,8 +37,9 @@ def save(figure: Figure, path: Path, *, style: str = "paper", title: str = "", d
         figure: which.
         path: its suffix is .png, .svg, .pdf, or another that matplotlib knows.
         style: that it was made in.
-        title: kept in the file, with SVG as its <title>.
-        description: what it shows in words, for those who do not see it; with SVG its <desc>.
+        title: kept in the file, with SVG as its <title>; by default what is written in the figure first.
+        description: what it shows in words, for those who do not see it; with SVG its <desc>. By default all that is
+            written in the figure, as its letters are outlines.
     """
     from matplotlib.text import Text
 
@@ -46,7 +47,10 @@ def save(figure: Figure, path: Path, *, style: str = "paper", title: str = "", d
         assert isinstance(text, Text)  # noqa: S101 - as asked for
         if (legible := visible(text.get_text(), layout=True)) != text.get_text():
             text.set_text(legible)
-    title, description = visible(title, layout=True), visible(description, layout=True)
+    written = (text.get_text() for text in figure.findobj(Text, include_self=False) if isinstance(text, Text))
+    lines = list(dict.fromkeys(filter(None, written)))
+    title = visible(title or next(iter(lines), ""), layout=True)
+    description = visible(description or "\n".join(lines), layout=True)
     with styled(style), missing_glyphs():
         figure.savefig(path, dpi=DPI, metadata=_metadata(path.suffix, title, description))
     if path.suffix == ".svg" and title:
