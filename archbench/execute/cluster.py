@@ -133,7 +133,7 @@ class Cluster:
             job = work.next_job()
             if job is None:
                 return
-            token, nodes = secrets.token_hex(16), frozenset(self._nodes.usable)
+            token, nodes = secrets.token_hex(16), frozenset(self._nodes.fit)
             result = self._do.options(
                 num_cpus=job.cell.threads, num_gpus=int(job.cell.device == "cuda"), label_selector=selector(nodes),
                 name=f"archbench {job.kind} {job.cell.key[:16]}",

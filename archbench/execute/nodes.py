@@ -95,20 +95,28 @@ class Nodes:
         while self._asked and not (self.room and time.monotonic() > until):
             ray.wait([asked.answer for asked in self._asked], timeout=LOOK_SECONDS)
             self.look(at_once=True)
-        if not self.usable:
-            msg = "no node of the cluster is as this machine"
-            raise InputError(msg, REMEDY)
-        if not self.room:
+        if not any(map(self._room, self._there.values())):
             msg = f"no node of the cluster has {number(self._cells[0].threads, 'CPU')} and the device that a run needs"
             raise InputError(msg, "Give fewer --threads, or add nodes that have them.")
+        if not self.room:
+            msg = "no node of the cluster that has room for a run is as this machine"
+            raise InputError(msg, REMEDY)
         if not self._own:
             runs = number(self.room, "run")
             self._say(f"{number(len(self.usable), 'node')} of the cluster, with room for {runs} at a time")
 
+    def _room(self, node: Node) -> int:
+        return node.room(self._cells[0].device, self._cells[0].threads)
+
+    @property
+    def fit(self) -> dict[str, int]:
+        """How many runs each usable node has room for at a time; a head without CPUs, say, is none of them."""
+        return {key: room for key, node in self.usable.items() if (room := self._room(node))}
+
     @property
     def room(self) -> int:
         """How many runs the usable nodes have room for at a time."""
-        return sum(node.room(self._cells[0].device, self._cells[0].threads) for node in self.usable.values())
+        return sum(self.fit.values())
 
     def look(self, *, at_once: bool = False) -> None:
         """See who is there: who joined is asked what it is, who left is forgotten.
@@ -129,7 +137,7 @@ class Nodes:
             self._asked.append(_Asked(self._there[key], self._ask(key), time.monotonic()))
         for asked in list(self._asked):
             self._take(asked)
-        self._since = time.monotonic() if self.usable or self._asked else self._since
+        self._since = time.monotonic() if self.room or self._asked else self._since
         if time.monotonic() - self._since > WITHOUT_SECONDS:
             msg = f"no node has been left to run on for {WITHOUT_SECONDS:.0f} seconds"
             raise InputError(msg, "What was done is kept; the same command goes on once there are nodes again.")

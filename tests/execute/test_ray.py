@@ -426,7 +426,7 @@ def test_a_node_that_is_not_as_this_machine_is_left_out_and_named(answers):
 
 
 def test_without_a_node_that_is_as_this_machine_nothing_is_begun(answers):
-    with pytest.raises(InputError, match="no node of the cluster is as this machine") as caught:
+    with pytest.raises(InputError, match="no node of the cluster that has room for a run is as this machine") as caught:
         answers({"torch": "1.0"}, {"source of pool_models:quiet": "ModuleNotFoundError: no pool_models"})
     assert "--ray-address" in caught.value.remedy
 
