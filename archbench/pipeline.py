@@ -181,9 +181,10 @@ def _runner(plan: Plan, store: Store, manner: Manner, report: Report) -> Runner:
             raise InputError(msg, "Put it into a module that every node can import.")
         from archbench.execute.cluster import Cluster
 
-        return Cluster(
-            setup, able, manner.ray_address, lambda words: report(Progress("train", "", 0, 1, words, note=True))
-        )
+        def say(words: str) -> None:
+            report(Progress("train", "", 0, 1, words, note=True))
+
+        return Cluster(setup, able, plan.environment, manner.ray_address, say)
     here = manner.workers == 0 or not able or only_here
     return Here(setup, plan.dataset_of) if here else Isolated(setup)
 

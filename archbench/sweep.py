@@ -190,6 +190,8 @@ class Sweep:
 
     def _heard(self, job: Job, message: Message) -> None:
         cell = job.cell
+        if message.environment is not None:
+            self.store.made_in(job.attempt, message.environment)
         if message.resumed is not None:
             going = self._going[job.attempt]
             going.behind = message.resumed

@@ -341,6 +341,14 @@ def test_a_signal_without_a_name_costs_one_run(plan, room):
     assert room[0].attempts()[0].error == f"its process was killed by signal {number:d}"
 
 
+def test_a_run_is_stored_with_the_machine_that_it_was_done_on(plan, room):
+    there = dataclasses.replace(plan.environment, machine="there", cores=64)
+    swept(plan, room, Script([Message(environment=there), *DONE]), cells=plan.cells[:2])
+    assert {record.environment.machine for record in room[0].records().values()} == {"there", plan.environment.machine}
+    assert there in [record.environment for record in room[0].records().values()]
+    assert room[0].verify() == []
+
+
 def test_what_it_said_counts_whatever_its_end(plan, room):
     swept(plan, room, Script([DONE[0], Ended(None, signal.SIGKILL)]), cells=plan.cells[:1])
     assert states(room[0]) == ["done"]

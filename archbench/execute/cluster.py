@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from archbench.execute.jobs import Setup
     from archbench.execute.pool import Work
-    from archbench.schema import Cell
+    from archbench.schema import Cell, Environment
 
 KILLED = Ended(None, signal.SIGKILL)
 PATIENCE_SECONDS = 60.0  # beyond --timeout, that the process on a node has to end a job that hangs, and say so
@@ -67,16 +67,24 @@ class Cluster:
 
     local = False
 
-    def __init__(self, setup: Setup, cells: Sequence[Cell], address: str | None, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        cells: Sequence[Cell],
+        environment: Environment,
+        address: str | None,
+        say: Callable[[str], None],
+    ) -> None:
         """Take what is to be done where; Ray is joined or started when there is something to do.
 
         Args:
             setup: what is common to all jobs.
             cells: all that may be run.
+            environment: that they were planned in.
             address: of the cluster; None to start Ray on this machine.
             say: is told what is worth a line.
         """
-        self._setup, self._cells, self._address = setup, cells, address
+        self._setup, self._cells, self._environment, self._address = setup, cells, environment, address
         self._say, self._say_once = say, functools.cache(say)
         self._tasks: dict[str, _Task] = {}  # by their tokens
         self._opened: contextlib.ExitStack | None = None
@@ -100,7 +108,8 @@ class Cluster:
             self._heard.register(self._listener, selectors.EVENT_READ)
             witness = write_bytes(Path(self._setup.logs).with_name(f"{UNFINISHED}{secrets.token_hex(16)}"), b"")
             opened.callback(witness.unlink, missing_ok=True)
-            self._place = Place(self._setup, variables(), self._listener.getsockname()[:2], str(witness))
+            address = self._listener.getsockname()[:2]
+            self._place = Place(self._setup, variables(), address, str(witness), self._environment)
             self._nodes = Nodes(self._cells, self._place, self._say, own=session.own)
             self._do = ray.remote(max_retries=0)(do)
             self._opened = opened.pop_all()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from archbench.schema import USUAL, Cell, Cost, Epoch, Knobs, Memory, Outcome, View
+from archbench.schema import USUAL, Cell, Cost, Environment, Epoch, Knobs, Memory, Outcome, View
 from archbench.units import seconds
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Message:
     """News of a job; one without content says that it goes on.
 
     Attributes:
+        environment: what it is done with, where that is not the parent's machine.
         epoch: of a training, that ended. checkpoint: the hash of the state after it.
         resumed: how many epochs of an earlier attempt it goes on behind.
         note: what is worth a line.
@@ -83,6 +84,7 @@ class Message:
     outcome: Outcome | None = None
     error: str | None = None
     unwritable: tuple[str, str] | None = None
+    environment: Environment | None = None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archbench.environment import memory_bytes, usable_cores
 from archbench.errors import OutputError
 from archbench.execute.checkpoints import FOLDER as CHECKPOINTS_FOLDER
 from archbench.execute.checkpoints import folder_of, remove_checkpoints
@@ -31,6 +32,8 @@ from archbench.timing.locks import core_groups, training_now
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from archbench.schema import Device, Environment
 
 # What decides how numbers are computed, and where archbench keeps its own: on every node as it is for the driver.
 VARIABLES = (
@@ -48,12 +51,14 @@ class Place:
     Attributes:
         setup: what is common to all jobs. variables: of its environment.
         address: where it listens. witness: a file in its results folder, which tells who sees that folder.
+        environment: that cells were planned in.
     """
 
     setup: Setup
     variables: Mapping[str, str]
     address: tuple[str, int]
     witness: str
+    environment: Environment
 
 
 @dataclass(frozen=True)
@@ -119,6 +124,8 @@ def do(job: Job, place: Place, token: str, timeout_s: float | None) -> None:
         try:
             channel.send(Said(token, _node_id()))
             told.wait_for(0)  # the driver still wants it
+            if job.kind == "train":
+                channel.send(Said(message=Message(environment=environment_here(place, job.cell.device))))
             _Task(job, setup_here(place), channel, told, stops).run(timeout_s)
         except OutputError as error:
             channel.send(Said(message=Message(unwritable=(f"on node {_node()}: {error}", error.remedy))))
@@ -202,6 +209,14 @@ def setup_here(place: Place) -> Setup:
     folder = _own_folder()
     logs, checkpoints = folder / "logs" / "archbench", folder / CHECKPOINTS_FOLDER
     return replace(setup, logs=str(logs), checkpoints=str(checkpoints))
+
+
+def environment_here(place: Place, device: Device) -> Environment:
+    """Return what a run is made with here: what is the same on every node, on this machine."""
+    return replace(
+        place.environment, machine=platform.node(), os=platform.platform(), cores=usable_cores(),
+        memory_bytes=memory_bytes(), gpu=place.environment.gpu if device == "cuda" else None,
+    )  # fmt: skip
 
 
 def _own_folder() -> Path:

@@ -20,13 +20,13 @@ from archbench.store.check import check
 from archbench.store.database import FILE_NAME, explained, open_for_work, open_to_read, transaction
 from archbench.store.owners import Owner, is_alive, is_at_work, owner_files
 from archbench.store.records import Begun, Run, now
-from archbench.store.rows import insert, scan, text_of, update
+from archbench.store.rows import insert, part, scan, text_of, update
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from archbench.schema import Cell, Epoch, Outcome, Record
+    from archbench.schema import Cell, Environment, Epoch, Outcome, Record
 
 __all__ = ["FILE_NAME", "Begun", "Owner", "Run", "Store", "is_alive", "is_at_work", "now", "owner_files"]
 
@@ -94,6 +94,11 @@ class Store:
         """Return the last attempt that was begun, 0 for none."""
         with self._reading():
             return int(self._db.execute("SELECT max(id) FROM attempts").fetchone()[0] or 0)
+
+    def made_in(self, attempt: int, environment: Environment) -> None:
+        """Commit that an attempt is made elsewhere than where it was begun."""
+        with self._writing():
+            update(self._db, "attempts", attempt, environment=part(self._db, environment))
 
     def resumed(self, attempt: int, epochs: Iterable[tuple[Epoch, str | None]]) -> None:
         """Commit that an attempt goes on behind these epochs, which an earlier one made."""

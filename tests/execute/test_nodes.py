@@ -20,11 +20,6 @@ from archbench.plan import make_plan
 HEAD, WORKER, LATER = (Node(name, name, cpus, 0.0) for name, cpus in (("head", 0.0), ("worker", 2.0), ("later", 1.0)))
 
 
-@pytest.fixture
-def cells():
-    return make_plan(small_study(seeds=1)).cells
-
-
 class Network:
     """Nodes that come and go, what they answer, and the time that passes.
 
@@ -32,9 +27,9 @@ class Network:
         there: the nodes. unlike: those that are not as this machine. waits: how often Ray was asked what is over.
     """
 
-    def __init__(self, cells):
-        self.cells, self.there, self.unlike, self.now, self.waits = cells, [HEAD, WORKER], set(), 0.0, 0
-        self.said = []
+    def __init__(self, plan):
+        self.plan, self.cells = plan, plan.cells
+        self.there, self.unlike, self.said, self.now, self.waits = [HEAD, WORKER], set(), [], 0.0, 0
 
     def wait(self, refs, **_):
         self.waits += 1
@@ -46,7 +41,11 @@ class Network:
 
     def nodes(self):
         setup = Setup([], (), None, "logs", "checkpoints")
-        return Nodes(self.cells, Place(setup, {}, ("", 0), ""), self.said.append, own=False)
+        return Nodes(self.cells, Place(setup, {}, ("", 0), "", self.plan.environment), self.said.append, own=False)
+
+    def cluster(self):
+        setup = Setup([], (), None, "logs", "checkpoints")
+        return Cluster(setup, self.cells, self.plan.environment, None, self.said.append)
 
     def look(self, found, seconds=LOOK_SECONDS):
         self.now += seconds
@@ -54,8 +53,8 @@ class Network:
 
 
 @pytest.fixture
-def network(monkeypatch, cells):
-    network = Network(cells)
+def network(monkeypatch):
+    network = Network(make_plan(small_study(seeds=1)))
     context = SimpleNamespace(get_node_id=lambda: HEAD.id)
     monkeypatch.setitem(sys.modules, "ray", SimpleNamespace(get_runtime_context=lambda: context, wait=network.wait))
     monkeypatch.setattr(nodes, "_alive", lambda: {node.id: node for node in network.there})
@@ -91,12 +90,12 @@ def test_a_worker_that_joins_in_time_is_used_and_the_clock_begins_anew(network):
     network.look(found, WITHOUT_SECONDS - 1)
 
 
-def test_a_run_waits_for_nodes_that_have_room_for_it_alone(network, cells, monkeypatch):
-    runner = Cluster(Setup([], (), None, "logs", "checkpoints"), cells, None, network.said.append)
+def test_a_run_waits_for_nodes_that_have_room_for_it_alone(network):
+    runner = network.cluster()
     runner._nodes, runner._place, asked = network.nodes(), None, []
     remote = SimpleNamespace(remote=lambda *_: object())
     runner._do = SimpleNamespace(options=lambda **options: asked.append(options["label_selector"]) or remote)
-    jobs = [Job("train", cells[0])]
+    jobs = [Job("train", network.cells[0])]
     runner._begin(SimpleNamespace(
         workers=9, stops=SimpleNamespace(level=0), next_job=lambda: jobs.pop() if jobs else None,
         timeout=lambda job: None,

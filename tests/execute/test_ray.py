@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import importlib.util
 import os
+import platform
 import shutil
 import signal
 import socketserver
@@ -19,9 +20,10 @@ from types import SimpleNamespace
 import pytest
 import test_pool
 from conftest import small_study
-from test_pool import all_end, done, job_of, log_of, said, setup_of
+from test_pool import all_end, job_of, log_of, said, setup_of
 
 from archbench import pipeline
+from archbench.environment import capture, memory_bytes, usable_cores
 from archbench.errors import InputError, OutputError
 from archbench.execute import cluster, facts
 from archbench.execute.checkpoints import folder_of
@@ -96,7 +98,8 @@ def told():
 @pytest.fixture(scope="module")
 def runner(nodes, here, told):
     check_ray(nodes.address)
-    with contextlib.closing(Cluster(setup_of(here), cells_of("quiet"), nodes.address, told.append)) as runner:
+    asked = (setup_of(here), cells_of("quiet"), capture(), nodes.address, told.append)
+    with contextlib.closing(Cluster(*asked)) as runner:
         runner.join()
         yield runner
 
@@ -104,6 +107,12 @@ def runner(nodes, here, told):
 def cells_of(*models, **settings):
     names = [f"{'ray' if model == 'waiting' else 'pool'}_models:{model}" for model in models]
     return make_plan(small_study(names, ["3k"], **{"epochs": 1, "seeds": 1, **settings})).cells
+
+
+def done(runner, *jobs, **more):
+    """Do jobs; return by attempt what was heard of each behind where it is done."""
+    heard = test_pool.done(runner, *jobs, **more)
+    return {attempt: [one for one in news if not getattr(one, "environment", None)] for attempt, news in heard.items()}
 
 
 def until(true):
@@ -246,6 +255,16 @@ def test_the_variables_of_the_driver_are_those_of_a_run(runner, here, monkeypatc
     assert variables == {**test_pool.KEEPING, "POOL_FOLDER": str(here)}
 
 
+def test_where_a_run_is_done_is_told_and_not_taken_to_be_where_the_driver_is(runner, monkeypatch):
+    elsewhere = dataclasses.replace(capture(), machine="the driver's", os="another", cores=99, memory_bytes=1, gpu="x")
+    monkeypatch.setattr(runner, "_place", dataclasses.replace(runner._place, environment=elsewhere))
+    first = test_pool.done(runner, job_of("quiet"))[1][0]
+    assert first.environment == dataclasses.replace(
+        elsewhere, machine=platform.node(), os=platform.platform(), cores=usable_cores(), memory_bytes=memory_bytes(),
+        gpu=None,
+    )  # fmt: skip
+
+
 def test_nothing_that_is_printed_comes_here(runner, here, capfd):
     job = job_of("saying", lr=0.25)
     done(runner, job)
@@ -321,7 +340,7 @@ def test_what_the_store_raises_passes_through_and_no_run_is_left(runner, here):
     job, processes = waiting_job(), []
 
     def refuse(_, message):
-        if message.epoch.epoch == 2:
+        if message.epoch and message.epoch.epoch == 2:
             processes.extend(waits(here, job))
             raise OutputError("full")
 
