@@ -234,7 +234,7 @@ class Sweep:
         if ended.lost:
             times = self._lost[job.cell.key] = self._lost.get(job.cell.key, 0) + 1
             if times < LOST_TIMES:
-                return outcome("interrupted", "the process that it came from died")
+                return outcome("interrupted", ended.how(self.manner.timeout_s))
         return outcome("oom" if ended.by_kernel else "failed", ended.how(self.manner.timeout_s))
 
     def _log(self, cell: Cell) -> Path:

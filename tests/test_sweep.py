@@ -365,6 +365,12 @@ def test_what_went_with_the_warm_process_begins_again_but_not_for_ever(plan, roo
     assert room[0].attempts()[-1].error == "its process was killed by signal 9 (SIGKILL)"
 
 
+def test_why_a_run_was_lost_is_stored_with_the_attempt(plan, room):
+    why = "TimeoutError: timed out"
+    swept(plan, room, Script([Ended(lost=True, why=why)]), cells=plan.cells[:1])
+    assert [(attempt.state, attempt.error) for attempt in room[0].attempts()] == [("interrupted", why), ("done", None)]
+
+
 def test_a_model_that_learns_by_fit_gives_no_sign_and_may_take_its_time(room):
     plan = make_plan(small_study(["mlp@3k", "knn"], [], seeds=1))
     found = {}

@@ -228,10 +228,19 @@ class Cluster:
         for token, task in list(self._tasks.items()):
             ended = task.ended or self._hung(task, work) or self._lost(task)
             if ended is not None:
+                self._look_into(task, ended)
                 if task.channel is not None:
                     self._hang_up(task.channel)
                 del self._tasks[token]
                 work.on_end(task.job, ended)
+
+    def _look_into(self, task: _Task, ended: Ended) -> None:
+        """Say what went wrong outside of a run, and ask its node again what it is before more is begun there."""
+        if ended.lost and task.node is not None:
+            self._nodes.doubt(task.node)
+        if ended.why and not task.told:
+            why = f"a run was lost ({ended.why}); it is begun again where there is room" if ended.lost else ended.why
+            self._say(f"node {self._nodes.name(task.node)}: {why}")
 
     def _hung(self, task: _Task, work: Work) -> Ended | None:
         """Give up a task whose process did not even say that its job hangs."""
@@ -252,12 +261,7 @@ class Cluster:
         task.over = task.over or time.monotonic()
         if task.channel is not None and time.monotonic() - task.over < LAST_WORDS_SECONDS:
             return None
-        ended, why = how(task.result)
-        if ended.lost and task.node is not None:
-            self._nodes.doubt(task.node)
-        if not task.told:
-            self._say(f"node {self._nodes.name(task.node)}: {why}")
-        return ended
+        return how(task.result)
 
     def _end_all(self) -> None:
         """Let what is under way end: a process that hears nothing more ends its job at once."""
@@ -285,19 +289,21 @@ class Cluster:
             remove_if_empty(Path(self._setup.logs) / LOG)
 
 
-def how(result: Any) -> tuple[Ended, str]:
-    """Return how a task ended that did not say so itself, and why in words: Ray has it in the place of a result."""
+def how(result: Any) -> Ended:
+    """Return how a task ended that did not say so itself: Ray has it in the place of a result."""
     import ray
 
     try:
         ray.get(result)
     except ray.exceptions.OutOfMemoryError:
-        return replace(KILLED, by_kernel=True), "Ray ended a process for want of memory"
+        return replace(KILLED, by_kernel=True, why="Ray ended its process for want of memory")
     except ray.exceptions.RayTaskError as error:
-        return Ended(1), reason(error.cause or error)
+        if isinstance(error.cause, OSError):  # the network, or a disk there: elsewhere it may be done
+            return Ended(lost=True, why=reason(error.cause))
+        return Ended(1, why=reason(error.cause or error))
     except ray.exceptions.RayError as error:
-        return Ended(lost=True), f"a run was lost ({type(error).__name__}); it is begun again where there is room"
-    return Ended(lost=True), "a run was lost with its connection; it is begun again where there is room"
+        return Ended(lost=True, why=f"{type(error).__name__}, says Ray")
+    return Ended(lost=True, why="its connection was cut")
 
 
 def _commit(task: _Task, epoch: int) -> None:

@@ -104,6 +104,7 @@ class Ended:
         hung: whether it was ended since it gave no sign. by_kernel: whether the system ended it for its memory.
         lost: whether it went with the process or the node that it came from, through no fault of its own.
         confused: whether it was ended since what came from it made no sense.
+        why: in words, where more is known than the rest tells.
     """
 
     exit_code: int | None = None
@@ -112,11 +113,12 @@ class Ended:
     by_kernel: bool = False
     lost: bool = False
     confused: bool = False
+    why: str | None = None
 
     def how(self, timeout_s: float) -> str:
         """Return in words how a process ended that did not say what came of its job."""
-        if self.confused:
-            return "it wrote where only archbench writes, and was ended"
+        if self.why is not None or self.confused:
+            return self.why or "it wrote where only archbench writes, and was ended"
         if self.hung:
             return f"it made no step for {seconds(timeout_s)} and was ended (--timeout)"
         if self.by_kernel:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.environment import memory_bytes, usable_cores
-from archbench.errors import OutputError
+from archbench.errors import OutputError, reason
 from archbench.execute.checkpoints import FOLDER as CHECKPOINTS_FOLDER
 from archbench.execute.checkpoints import folder_of, remove_checkpoints
 from archbench.execute.child import Told
@@ -129,10 +129,12 @@ def do(job: Job, place: Place, token: str, timeout_s: float | None) -> None:
             _Task(job, setup_here(place), channel, told, stops).run(timeout_s)
         except OutputError as error:
             channel.send(Said(message=Message(unwritable=(f"on node {_node()}: {error}", error.remedy))))
-        except (_Gone, ConnectionError):
+        except (_Gone, OSError) as error:
             _cool_down()  # it may be in the midst of something
+            asked = isinstance(error, _Gone)
+            ended = Ended(None, signal.SIGKILL) if asked else Ended(lost=True, why=reason(error))
             with contextlib.suppress(OSError):  # who asked for an end at once hears of it
-                channel.send(Said(ended=Ended(None, signal.SIGKILL)))
+                channel.send(Said(ended=ended))
         finally:
             told.done.set()
             with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import importlib.util
 import os
 import platform
@@ -304,7 +305,7 @@ def test_a_process_of_ray_that_is_killed_loses_its_run_and_the_next_is_done(runn
             os.kill(parent_of(killed[1]), signal.SIGKILL)
 
     heard = done(runner, job, dataclasses.replace(job_of("quiet"), attempt=2), on_message=kill)
-    assert heard[1][-1] == Ended(lost=True)
+    assert heard[1][-1].lost
     assert heard[2][-1] == Ended(0)
     assert "a run was lost" in told[-1]
     all_end(*killed)
@@ -389,14 +390,17 @@ def test_where_the_results_folder_is_not_seen_a_run_leaves_nothing_and_begins_ag
 def test_what_ray_ends_for_want_of_memory_is_told_from_what_is_lost(monkeypatch):
     def ended_by(error):
         monkeypatch.setattr(ray, "get", lambda _: (_ for _ in ()).throw(error))
-        return how(None)[0]
+        return how(None)
 
     errors = ray.exceptions
-    assert ended_by(errors.OutOfMemoryError("low")) == Ended(None, signal.SIGKILL, by_kernel=True)
-    assert ended_by(errors.NodeDiedError("gone")) == Ended(lost=True)
-    assert ended_by(errors.WorkerCrashedError()) == Ended(lost=True)
+    low = ended_by(errors.OutOfMemoryError("low"))
+    assert (low.signal, low.by_kernel, low.how(0)) == (signal.SIGKILL, True, "Ray ended its process for want of memory")
+    assert ended_by(errors.NodeDiedError("gone")) == Ended(lost=True, why="NodeDiedError, says Ray")
+    assert ended_by(errors.WorkerCrashedError()) == Ended(lost=True, why="WorkerCrashedError, says Ray")
     assert Ended(lost=True).how(0) == "it was lost with its node, or with Ray's process there"
-    assert ended_by(errors.RayTaskError("do", "traceback", ValueError("x"))) == Ended(1)
+    assert ended_by(errors.RayTaskError("do", "traceback", ValueError("x"))) == Ended(1, why="ValueError: x")
+    unreachable = errors.RayTaskError("do", "traceback", OSError(errno.EHOSTUNREACH, "No route to host"))
+    assert ended_by(unreachable) == Ended(lost=True, why="OSError: [Errno 113] No route to host")
 
 
 def test_a_connection_that_is_none_of_a_run_is_hung_up(runner):
