@@ -83,12 +83,17 @@ class Session:
         Where this process is connected to Ray already, that connection is used, and stays.
 
         Raises:
-            InputError: it cannot be joined or started.
+            InputError: it cannot be joined or started, or this process is connected to another.
         """
         import ray
 
-        self.own = address is None and not ray.is_initialized()
         self._found = ray.is_initialized()
+        self.own = address is None and not self._found
+        if self._found and address is not None:
+            joined = ray.get_runtime_context().gcs_address
+            if address != joined:
+                msg = f"this process is already connected to the cluster at {joined}"
+                raise InputError(msg, "Leave --ray-address out to use that one, or call ray.shutdown() before.")
         self._folder = ""
         self._set: set[str] = set()
         try:
