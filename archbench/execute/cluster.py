@@ -225,14 +225,22 @@ class Cluster:
                 task.ended = task.ended or KILLED
 
     def _finish(self, work: Work) -> None:
+        over = self._over()
         for token, task in list(self._tasks.items()):
-            ended = task.ended or self._hung(task, work) or self._lost(task)
+            ended = task.ended or self._hung(task, work) or self._lost(task, over)
             if ended is not None:
                 self._look_into(task, ended)
                 if task.channel is not None:
                     self._hang_up(task.channel)
                 del self._tasks[token]
                 work.on_end(task.job, ended)
+
+    def _over(self) -> set[Any]:
+        """Return Ray's results that are there, asked for all at once."""
+        import ray
+
+        results = [task.result for task in self._tasks.values()]
+        return set(ray.wait(results, num_returns=len(results), timeout=0)[0]) if results else set()
 
     def _look_into(self, task: _Task, ended: Ended) -> None:
         """Say what went wrong outside of a run, and ask its node again what it is before more is begun there."""
@@ -250,11 +258,9 @@ class Cluster:
         self._nodes.doubt(task.node)
         return replace(KILLED, hung=True)
 
-    def _lost(self, task: _Task) -> Ended | None:
+    def _lost(self, task: _Task, over: set[Any]) -> Ended | None:
         """Return how a task ended whose process did not say; None while it may go on, or its words be on their way."""
-        import ray
-
-        if not ray.wait([task.result], timeout=0)[0]:
+        if task.result not in over:
             # Ray waits for nodes that never come back.
             there = self._nodes.any_there(frozenset({task.node}) if task.node else task.nodes)
             return None if there else Ended(lost=True)

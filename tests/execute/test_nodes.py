@@ -9,10 +9,10 @@ import pytest
 from conftest import small_study
 
 from archbench.errors import InputError
-from archbench.execute import facts, nodes
+from archbench.execute import cluster, facts, nodes
 from archbench.execute.cluster import Cluster
 from archbench.execute.facts import Answer
-from archbench.execute.jobs import Job, Setup
+from archbench.execute.jobs import Ended, Job, Setup
 from archbench.execute.nodes import LABEL, LOOK_SECONDS, WITHOUT_SECONDS, Node, Nodes
 from archbench.execute.remote import Place
 from archbench.plan import make_plan
@@ -102,6 +102,17 @@ def test_a_run_waits_for_nodes_that_have_room_for_it_alone(network):
     ))  # fmt: skip
     assert asked == [{LABEL: "in(worker)"}]
     assert [task.nodes for task in runner._tasks.values()] == [{"worker"}]
+
+
+def test_ray_is_asked_once_a_look_what_is_over_however_many_runs_there_are(network, monkeypatch):
+    monkeypatch.setattr(cluster, "how", Ended)
+    runner, ended = network.cluster(), []
+    runner._nodes = network.nodes()
+    for number in range(3):
+        runner._tasks[str(number)] = cluster._Task(Job("train", network.cells[0]), number, frozenset({"worker"}), 0.0)
+    network.waits = 0
+    runner._finish(SimpleNamespace(on_end=lambda _, how: ended.append(how.exit_code), timeout=lambda job: None))
+    assert (network.waits, ended, runner._tasks) == (1, [0, 1, 2], {})
 
 
 def test_workers_that_are_unlike_are_not_taken_for_small_ones(network):
