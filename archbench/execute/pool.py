@@ -237,6 +237,8 @@ class Isolated:
 
     def _end_hung(self, work: Work) -> None:
         for running in self._running:
+            if running.process is None and running.ended is None:
+                work.on_sign(running.job)  # the warm process is there or ends: what it takes is not the job's
             timeout = work.timeout(running.job)
             at_work = running.process is not None and running.ended is None and not running.hung
             if at_work and timeout is not None and time.monotonic() - running.last > timeout:

@@ -299,6 +299,18 @@ def test_what_gives_no_sign_is_ended_and_called_hung(runner):
     assert ended == Ended(None, signal.SIGKILL, hung=True)
 
 
+def test_while_the_warm_process_gets_ready_a_job_goes_on_and_does_not_hang(runner):
+    job, signs = job_of("quiet"), []
+    waits = pool._Running(job, None, last=-1e9, kills=0)
+    runner._running.append(waits)
+    try:
+        runner._end_hung(Work(None, None, None, None, None, timeout=lambda job: 1.0, on_sign=signs.append))
+    finally:
+        runner._running.remove(waits)
+    assert signs == [job]
+    assert not waits.hung
+
+
 def test_a_fork_that_is_left_behind_holds_nothing_up_and_is_ended(runner, here, monkeypatch):
     monkeypatch.setattr(pool, "LAST_WORDS_SECONDS", 0)
     heard = done(runner, job_of("forking", 1), job_of("quiet", 2))
