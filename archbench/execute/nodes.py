@@ -196,10 +196,17 @@ class Nodes:
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[None]:
-        """Within: all CPUs and GPUs of the driver's node are taken, so that Ray begins nothing else there."""
+        """Within: all CPUs and GPUs of the driver's node are taken, so that Ray begins nothing else there.
+
+        Raises:
+            InputError: that node is none any more.
+        """
         from ray.util import placement_group, remove_placement_group
 
-        here = self._there[self._driver]
+        here = self._there.get(self._driver)
+        if here is None:
+            msg = "this machine's node has left the cluster"
+            raise InputError(msg, "Join it again (`ray start --address=HOST:PORT`); the same command goes on.")
         whole = {kind: count for kind, count in (("CPU", here.cpus), ("GPU", here.gpus)) if count}
         if self._own or not whole:
             yield  # nobody else has jobs in it, and Ray would end the processes that are warm; or it runs nothing

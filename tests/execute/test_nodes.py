@@ -115,6 +115,16 @@ def test_ray_is_asked_once_a_look_what_is_over_however_many_runs_there_are(netwo
     assert (network.waits, ended, runner._tasks) == (1, [0, 1, 2], {})
 
 
+def test_where_this_machines_node_has_left_nothing_is_timed(network, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray.util", SimpleNamespace(placement_group=None, remove_placement_group=None))
+    found = network.nodes()
+    network.there = [WORKER]
+    network.look(found)
+    with pytest.raises(InputError, match="this machine's node has left the cluster") as caught, found.alone():
+        pass
+    assert caught.value.remedy
+
+
 def test_workers_that_are_unlike_are_not_taken_for_small_ones(network):
     network.unlike = {"worker"}
     with pytest.raises(InputError, match="that has room for a run is as this machine") as caught:
