@@ -13,6 +13,7 @@ import signal
 import socket
 import tempfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.environment import usable_cores
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STORE_BYTES = 100 * 2**20  # of Ray's shared memory: hardly anything is kept there
+FOLDERS, PREFIX = "/tmp", "archbench-ray-"  # noqa: S108 - Ray's sockets have long names, and most of 107 characters
 CLIENT = "ray://"
 CONNECT_SECONDS = 10
 SETTINGS = b"\0\0\0\x04\0\0\0\0\0"  # a frame of HTTP/2 that has none; the fourth byte is the kind
@@ -95,6 +97,7 @@ class Session:
                 msg = f"this process is already connected to the cluster at {joined}"
                 raise InputError(msg, "Leave --ray-address out to use that one, or call ray.shutdown() before.")
         self._folder = ""
+        self._lock: int | None = None
         self._set: set[str] = set()
         try:
             with _handlers_kept():
@@ -121,8 +124,10 @@ class Session:
             variables = _variables()
             self._set = {*variables, "RAY_AUTH_MODE"} - os.environ.keys()  # the last is set by Ray
             os.environ.update({name: variables[name] for name in self._set & variables.keys()})
-            # A folder of its own: no other finds this Ray by it. Ray's sockets there have long names.
-            self._folder = tempfile.mkdtemp(prefix=f"archbench-ray-{os.getpid()}-", dir="/tmp")
+            remove_left()
+            # A folder of its own: no other finds this Ray by it.
+            self._folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=FOLDERS)
+            self._lock = _locked(self._folder)
             ray.init(
                 address="local", num_cpus=usable_cores(), include_dashboard=False, object_store_memory=STORE_BYTES,
                 _temp_dir=self._folder, **quiet,
@@ -140,6 +145,38 @@ class Session:
             os.environ.pop(name, None)
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def remove_left() -> None:
+    """Remove the folders that drivers which were killed have left, Ray's logs with them."""
+    import psutil
+
+    for folder in Path(FOLDERS).glob(f"{PREFIX}*-*"):
+        driver = folder.name.removeprefix(PREFIX).partition("-")[0]
+        # Where containers share the folder a driver that is not seen from here may live: it holds the lock.
+        lock = _locked(folder) if driver.isdecimal() and not psutil.pid_exists(int(driver)) else None
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)
+
+
+def _locked(folder: str | Path) -> int | None:
+    """Return a folder that is open and locked for as long as it is; None where another has it."""
+    import fcntl
+
+    try:
+        file = os.open(folder, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(file)
+        return None
+    return file
 
 
 @functools.cache  # Ray reads a token once

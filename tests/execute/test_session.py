@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
 
 from archbench.errors import InputError
-from archbench.execute.session import Session
+from archbench.execute import session
+from archbench.execute.session import Session, remove_left
 
 JOINED = "10.0.0.1:6379"
 
@@ -33,3 +36,17 @@ def test_the_connection_that_is_there_is_used_and_stays(connected, address):
     session = Session(address)
     assert not session.own
     session.close()
+
+
+def test_what_a_killed_driver_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "FOLDERS", tmp_path)
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    names = (f"{ended.pid}-a", f"{ended.pid}-b", f"{os.getpid()}-c", "name-d")
+    left, not_seen, mine, of_somebody = (tmp_path / f"archbench-ray-{name}" for name in names)
+    for folder in (left, not_seen, mine, of_somebody):
+        (folder / "session_latest").mkdir(parents=True)
+    lock = session._locked(not_seen)  # as a driver of another container would
+    remove_left()
+    os.close(lock)
+    assert sorted(tmp_path.iterdir()) == sorted([not_seen, mine, of_somebody])
