@@ -3,9 +3,9 @@
 jobs          what is asked and answered          work          doing it, in whichever process
 nursery       the warm process that others are forked from      pool    the parent's side of all of them
 checkpoints   the state of trainings              stops         Ctrl-C and SIGTERM
-cluster       the driver's side of Ray            remote        a job on one of its nodes
-nodes         who may do them                     facts         what makes results of two machines comparable
-session       Ray, joined or started
+cluster       the driver's side of Ray            tasks         jobs there, and how they end
+remote        a job on one of its nodes           nodes         who may do them
+facts         what makes results of two machines comparable     session       Ray, joined or started
 """
 
 from archbench.execute.checkpoints import FOLDER as CHECKPOINTS_FOLDER

@@ -26,6 +26,11 @@ KEEP_UP_SECONDS = 0.5
 STOP, KEPT = b"stop", b"kept"  # what the parent says: end after the step; an epoch is committed
 
 
+def committed(epoch: int) -> bytes:
+    """Return what tells a job that an epoch is committed."""
+    return b"%s %d" % (KEPT, epoch)
+
+
 class Told:
     """What the parent has said."""
 

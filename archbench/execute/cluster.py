@@ -10,22 +10,21 @@ import contextlib
 import functools
 import secrets
 import selectors
-import signal
 import socket
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from archbench.errors import OutputError, reason
-from archbench.execute.child import KEPT, STOP
-from archbench.execute.jobs import Channel, Ended, Job, Message, remove_if_empty
+from archbench.execute.child import STOP, committed
+from archbench.execute.jobs import Channel, Ended, remove_if_empty
 from archbench.execute.nodes import Nodes, selector
 from archbench.execute.pool import LAST_WORDS_SECONDS, LOG, LOOK_SECONDS
 from archbench.execute.remote import Place, Said, do, variables
 from archbench.execute.session import Session
+from archbench.execute.tasks import KILLED, Task, how
 from archbench.files import UNFINISHED, write_bytes
 
 if TYPE_CHECKING:
@@ -35,31 +34,7 @@ if TYPE_CHECKING:
     from archbench.execute.pool import Work
     from archbench.schema import Cell, Environment
 
-KILLED = Ended(None, signal.SIGKILL)
 PATIENCE_SECONDS = 60.0  # beyond --timeout, that the process on a node has to end a job that hangs, and say so
-
-
-@dataclass
-class _Task:
-    """A job that is a task of Ray.
-
-    Attributes:
-        result: Ray's, which is there once its process is done or lost. over: since when it is.
-        nodes: that it may be done on. node: that it is done on.
-        last: when it gave the last sign. channel: to its process, while there is one.
-        told: the level of stop that it was told of. since: when it was.
-    """
-
-    job: Job
-    result: Any
-    nodes: frozenset[str]
-    last: float
-    channel: Channel | None = None
-    node: str | None = None
-    ended: Ended | None = None
-    over: float | None = None
-    told: int = 0
-    since: float = 0.0
 
 
 class Cluster:
@@ -86,7 +61,7 @@ class Cluster:
         """
         self._setup, self._cells, self._environment, self._address = setup, cells, environment, address
         self._say, self._say_once = say, functools.cache(say)
-        self._tasks: dict[str, _Task] = {}  # by their tokens
+        self._tasks: dict[str, Task] = {}  # by their tokens
         self._opened: contextlib.ExitStack | None = None
 
     def join(self) -> None:
@@ -147,7 +122,7 @@ class Cluster:
                 num_cpus=job.cell.threads, num_gpus=int(job.cell.device == "cuda"), label_selector=selector(nodes),
                 name=f"archbench {job.kind} {job.cell.key[:16]}",
             ).remote(job, self._place, token, work.timeout(job))  # fmt: skip
-            self._tasks[token] = _Task(job, result, nodes, time.monotonic())
+            self._tasks[token] = Task(job, result, nodes, time.monotonic())
 
     def _hear(self, work: Work) -> None:
         for key, _ in self._heard.select(LOOK_SECONDS):
@@ -172,7 +147,7 @@ class Cluster:
         if lines is None:
             self._hang_up(channel)
 
-    def _told_by(self, channel: Channel, line: bytes) -> tuple[_Task | None, Said | None]:
+    def _told_by(self, channel: Channel, line: bytes) -> tuple[Task | None, Said | None]:
         """Return who says what; nothing of somebody who is none of ours: the first line names the task."""
         try:
             said = msgspec.json.decode(line, type=Said)
@@ -183,7 +158,7 @@ class Cluster:
         task = self._tasks.get(said.token)
         if task is not None:
             task.channel, task.node = channel, said.node
-            _commit(task, 0)  # now it may begin
+            task.tell(committed(0))  # now it may begin
         return task, said
 
     def _hang_up(self, channel: Channel) -> None:
@@ -193,20 +168,14 @@ class Cluster:
             if task.channel is channel:
                 task.channel = None
 
-    def _take(self, task: _Task, said: Said, work: Work) -> None:
+    def _take(self, task: Task, said: Said, work: Work) -> None:
         """Take what a task said; it is told once an epoch is committed."""
         task.last = time.monotonic()
         task.ended = said.ended or task.ended
-        message = said.message
         if said.note is not None:
             self._say_once(said.note)
-        if message is None or message == Message():
-            return
-        if message.unwritable is not None:
-            raise OutputError(*message.unwritable)
-        work.on_message(task.job, message)
-        if message.epoch is not None:
-            _commit(task, message.epoch.epoch)
+        if said.message is not None:
+            work.heard(task.job, said.message, task.tell)
 
     def _obey(self, work: Work) -> None:
         """Pass a stop on; a process that does not end its job at once is given up: it hears nothing more, and ends."""
@@ -217,7 +186,7 @@ class Cluster:
                 if task.channel is None:
                     task.ended = task.ended or KILLED  # it has not begun, and will find nobody
                 elif level == 1:
-                    _tell(task, STOP + b"\n")
+                    task.tell(STOP)
                 else:
                     with contextlib.suppress(OSError):
                         task.channel.connection.shutdown(socket.SHUT_WR)
@@ -242,7 +211,7 @@ class Cluster:
         results = [task.result for task in self._tasks.values()]
         return set(ray.wait(results, num_returns=len(results), timeout=0)[0]) if results else set()
 
-    def _look_into(self, task: _Task, ended: Ended) -> None:
+    def _look_into(self, task: Task, ended: Ended) -> None:
         """Say what went wrong outside of a run, and ask its node again what it is before more is begun there."""
         if ended.lost and task.node is not None:
             self._nodes.doubt(task.node)
@@ -250,7 +219,7 @@ class Cluster:
             why = f"a run was lost ({ended.why}); it is begun again where there is room" if ended.lost else ended.why
             self._say(f"node {self._nodes.name(task.node)}: {why}")
 
-    def _hung(self, task: _Task, work: Work) -> Ended | None:
+    def _hung(self, task: Task, work: Work) -> Ended | None:
         """Give up a task whose process did not even say that its job hangs."""
         timeout = work.timeout(task.job)
         if task.node is None or timeout is None or time.monotonic() - task.last < timeout + PATIENCE_SECONDS:
@@ -258,7 +227,7 @@ class Cluster:
         self._nodes.doubt(task.node)
         return replace(KILLED, hung=True)
 
-    def _lost(self, task: _Task, over: set[Any]) -> Ended | None:
+    def _lost(self, task: Task, over: set[Any]) -> Ended | None:
         """Return how a task ended whose process did not say; None while it may go on, or its words be on their way."""
         if task.result not in over:
             # Ray waits for nodes that never come back.
@@ -293,30 +262,3 @@ class Cluster:
         if self._opened is not None:
             self._opened.close()
             remove_if_empty(Path(self._setup.logs) / LOG)
-
-
-def how(result: Any) -> Ended:
-    """Return how a task ended that did not say so itself: Ray has it in the place of a result."""
-    import ray
-
-    try:
-        ray.get(result)
-    except ray.exceptions.OutOfMemoryError:
-        return replace(KILLED, by_kernel=True, why="Ray ended its process for want of memory")
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, OSError):  # the network, or a disk there: elsewhere it may be done
-            return Ended(lost=True, why=reason(error.cause))
-        return Ended(1, why=reason(error.cause or error))
-    except ray.exceptions.RayError as error:
-        return Ended(lost=True, why=f"{type(error).__name__}, says Ray")
-    return Ended(lost=True, why="its connection was cut")
-
-
-def _commit(task: _Task, epoch: int) -> None:
-    _tell(task, b"%s %d\n" % (KEPT, epoch))
-
-
-def _tell(task: _Task, line: bytes) -> None:
-    if task.channel is not None:
-        with contextlib.suppress(OSError):  # it has ended already
-            task.channel.connection.sendall(line)

@@ -151,6 +151,11 @@ class Channel:
         """Send a noun as a line."""
         self.connection.sendall(msgspec.json.encode(noun) + b"\n")
 
+    def tell(self, word: bytes) -> None:
+        """Send a word to a job, or to none where it has ended already."""
+        with contextlib.suppress(OSError):
+            self.connection.sendall(word + b"\n")
+
     def lines(self) -> Iterator[bytes] | None:
         """Return the lines that have come, waiting for one where the connection blocks; None at its end."""
         try:

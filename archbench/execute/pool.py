@@ -18,7 +18,7 @@ import msgspec
 
 from archbench.environment import worker_variables
 from archbench.errors import OutputError
-from archbench.execute.child import KEPT, STOP
+from archbench.execute.child import STOP, committed
 from archbench.execute.jobs import Channel, Ended, Job, Message, Order, remove_if_empty
 from archbench.execute.kills import kernel_kills
 
@@ -61,6 +61,21 @@ class Work:
     workers: int = 1
     timeout: Callable[[Job], float | None] = lambda job: None
     on_sign: Callable[[Job], None] = lambda job: None
+
+    def heard(self, job: Job, message: Message, tell: Callable[[bytes], None]) -> None:
+        """Pass news of a job on; `tell` tells it once the epoch that they tell of is committed.
+
+        Raises:
+            OutputError: a place cannot be written.
+        """
+        if message.unwritable is not None:
+            raise OutputError(*message.unwritable)
+        if message == Message():
+            self.on_sign(job)
+            return
+        self.on_message(job, message)
+        if message.epoch is not None:
+            tell(committed(message.epoch.epoch))
 
 
 class Runner(Protocol):
@@ -213,18 +228,7 @@ class Isolated:
                 running.confused = True
                 _kill(running)
                 return
-            self._pass_on(running, message, work)
-
-    def _pass_on(self, running: _Running, message: Message, work: Work) -> None:
-        if message.unwritable is not None:
-            raise OutputError(*message.unwritable)
-        if message == Message():
-            work.on_sign(running.job)
-            return
-        work.on_message(running.job, message)
-        if message.epoch is not None:
-            with contextlib.suppress(OSError):  # it has ended already
-                running.channel.connection.sendall(b"%s %d\n" % (KEPT, message.epoch.epoch))
+            work.heard(running.job, message, running.channel.tell)
 
     def _obey(self, work: Work) -> None:
         at_once = work.stops.level > 1 or work.stops.overdue
@@ -232,8 +236,7 @@ class Isolated:
             if at_once and running.ended is None:
                 _kill(running)
             elif work.stops.level and running.open:
-                with contextlib.suppress(OSError):
-                    running.channel.connection.sendall(STOP + b"\n")
+                running.channel.tell(STOP)
 
     def _end_hung(self, work: Work) -> None:
         for running in self._running:

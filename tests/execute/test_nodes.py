@@ -109,7 +109,7 @@ def test_ray_is_asked_once_a_look_what_is_over_however_many_runs_there_are(netwo
     runner, ended = network.cluster(), []
     runner._nodes = network.nodes()
     for number in range(3):
-        runner._tasks[str(number)] = cluster._Task(Job("train", network.cells[0]), number, frozenset({"worker"}), 0.0)
+        runner._tasks[str(number)] = cluster.Task(Job("train", network.cells[0]), number, frozenset({"worker"}), 0.0)
     network.waits = 0
     runner._finish(SimpleNamespace(on_end=lambda _, how: ended.append(how.exit_code), timeout=lambda job: None))
     assert (network.waits, ended, runner._tasks) == (1, [0, 1, 2], {})

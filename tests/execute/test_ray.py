@@ -28,11 +28,12 @@ from archbench.environment import capture, memory_bytes, usable_cores
 from archbench.errors import InputError, OutputError
 from archbench.execute import cluster, facts
 from archbench.execute.checkpoints import folder_of
-from archbench.execute.cluster import Cluster, how
+from archbench.execute.cluster import Cluster
 from archbench.execute.facts import Answer
 from archbench.execute.jobs import Ended
 from archbench.execute.nodes import Nodes
 from archbench.execute.session import check_ray
+from archbench.execute.tasks import how
 from archbench.manner import Manner
 from archbench.plan import make_plan
 from archbench.store import Store
