@@ -16,7 +16,7 @@ from archbench.data import load_dataset
 from archbench.environment import capture, resolve_devices
 from archbench.errors import InputError, ModelError
 from archbench.loading import load
-from archbench.manner import TIMEOUT_S, Manner, everything, parse_executor, parse_retry, parse_tune
+from archbench.manner import TIMEOUT_S, make_manner
 from archbench.plan import outputs_for, silent
 from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget, View
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from archbench.comparison import Comparison
     from archbench.cost.layers import Layer
-    from archbench.manner import Part
     from archbench.reproduction import Reproduction
     from archbench.schema import Cost, Device, Memory, Peaks, Progress, SizedModel
     from archbench.timing import Width
@@ -90,7 +89,7 @@ def compare(
     return pipeline.run(
         study,
         Path(out) if out is not None else part.named(results_folder(study.dataset, name)),
-        manner=_manner(workers, retry, timeout, executor, ray_address, tune, part),
+        manner=make_manner(workers, retry, timeout, tune, executor, ray_address, part),
         report=progress,
         protocol=protocol,
     )
@@ -115,20 +114,6 @@ def best(
 
     compared = load(results, curves=False) if isinstance(results, str | Path) else results
     return queries.best(compared.frame(), where, minimize=minimize, maximize=maximize)
-
-
-def _manner(
-    workers: int | None,
-    retry: str,
-    timeout: float,
-    executor: str,
-    ray_address: str | None,
-    tune: str = "auto",
-    part: Part = everything,
-) -> Manner:
-    return Manner(
-        workers, parse_retry(retry), timeout, parse_tune(tune), part, parse_executor(executor, ray_address), ray_address
-    )
 
 
 def _import(plugins: Sequence[str]) -> None:
@@ -187,7 +172,7 @@ def reproduce(
         file,
         asked,
         Path(out) if out else part.named(folder_of(asked)),
-        manner=_manner(workers, retry, timeout, executor, ray_address, tune, part),
+        manner=make_manner(workers, retry, timeout, tune, executor, ray_address, part),
         report=progress,
         protocol=protocol,
     )
@@ -202,6 +187,7 @@ def tune(
     workers: int | None = None,
     retry: str = "failed,oom",
     timeout: float = TIMEOUT_S,
+    tune: str = "auto",
     executor: str = "local",
     ray_address: str | None = None,
     protocol: Protocol | None = None,
@@ -215,9 +201,10 @@ def tune(
         trials: of every model.
         search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.search_space.default_space`.
         out: the results folder; by default results/tune-<data set>.
-        workers: as for `compare`. So are the next four.
+        workers: as for `compare`. So are the next five.
         retry: likewise.
         timeout: likewise.
+        tune: likewise.
         executor: likewise.
         ray_address: likewise.
         protocol: likewise.
@@ -235,7 +222,7 @@ def tune(
     folder = results_folder(study.dataset)
     space = parse_space(search) if search else None
     out = Path(out) if out else folder.with_name(f"tune-{folder.name}")
-    manner = _manner(workers, retry, timeout, executor, ray_address)
+    manner = make_manner(workers, retry, timeout, tune, executor, ray_address)
     return tuning.tune(study, out, trials, space, manner=manner, report=progress, protocol=protocol)
 
 
@@ -421,6 +408,7 @@ def doctor(
 
 
 __all__ = [
+    "best",
     "compare",
     "cost_of",
     "doctor",

@@ -54,6 +54,25 @@ class Manner:
     ray_address: str | None = None
 
 
+def make_manner(
+    workers: int | None = None,
+    retry: str = "failed,oom",
+    timeout: float = TIMEOUT_S,
+    tune: str = "auto",
+    executor: str = "local",
+    ray_address: str | None = None,
+    part: Part = everything,
+) -> Manner:
+    """Return how runs are run, as it is said in words: by options of the command line, or from Python.
+
+    Raises:
+        InputError: a word that is not accepted.
+    """
+    return Manner(
+        workers, parse_retry(retry), timeout, parse_tune(tune), part, parse_executor(executor, ray_address), ray_address
+    )
+
+
 def to_do(record: Record, manner: Manner) -> bool:
     """Whether a run that was tried is to be tried again."""
     return record.status == "interrupted" or record.status in manner.retry

@@ -18,6 +18,7 @@ from matplotlib import pyplot as plt
 from test_cli import invoke
 
 import archbench
+import archbench.api
 import zoo
 from archbench import cost, data
 from archbench.budget import size_model
@@ -145,11 +146,12 @@ def test_adding_a_counter(own_registries):
 
 
 def test_public_names_are_there_and_documented():
-    for module in (archbench, zoo):
+    for module in (archbench, archbench.api, zoo):
         assert sorted(module.__all__) == list(module.__all__)
         for name in module.__all__:
             assert getattr(module, name).__doc__
     assert set(archbench.__all__) == set(archbench._HOMES) == set(dir(archbench))
+    assert archbench.api.__all__ == [name for name, home in archbench._HOMES.items() if home == "archbench.api"]
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         archbench.nothing  # noqa: B018 - asking is the test
 
@@ -239,3 +241,18 @@ def test_the_commands_defaults_are_the_recipes():
         defaults = {name: p.default for name, p in inspect.signature(command).parameters.items()}
         for name in ("epochs", "batch_size", "optimizer", "schedule", "weight_decay", "label_smoothing", "precision"):
             assert defaults[name] == getattr(Recipe(), name), (command.__name__, name)
+
+
+def test_how_runs_are_run_is_said_in_the_same_words_everywhere():
+    import inspect
+
+    from archbench.cli.sharing import running
+    from archbench.manner import make_manner
+
+    def defaults(function):
+        return {name: p.default for name, p in inspect.signature(function).parameters.items()}
+
+    asked = {name: default for name, default in defaults(make_manner).items() if name != "part"}
+    assert defaults(running) == asked
+    for function in (archbench.compare, archbench.reproduce, archbench.tune):
+        assert defaults(function).items() >= asked.items()

@@ -249,6 +249,8 @@ def test_a_manner_that_is_none_is_refused_from_python_too(words, said, tmp_path)
         archbench.compare("mlp", "3k", out=tmp_path / "out", **words)
     with pytest.raises(InputError, match=said):
         archbench.reproduce("mnist-heads", out=tmp_path / "out", **words)
+    with pytest.raises(InputError, match=said):
+        archbench.tune("mlp", 1, out=tmp_path / "out", **words)
     assert not (tmp_path / "out").exists()
 
 

@@ -16,7 +16,7 @@ from test_schema import COST, RECORD, TRAINING
 from archbench import sweep
 from archbench.errors import InputError, OutputError
 from archbench.execute import CHECKPOINTS_FOLDER, Ended, Job, Message, folder_of
-from archbench.manner import RETRIABLE, RETRIED, Manner, parse_executor, parse_retry, to_do
+from archbench.manner import RETRIABLE, RETRIED, Manner, make_manner, parse_executor, parse_retry, to_do
 from archbench.plan import make_plan
 from archbench.schema import Epoch, Metrics, Outcome
 from archbench.store import Begun, Owner, Store
@@ -106,6 +106,13 @@ def test_what_is_no_outcome_to_try_again_is_refused_with_those_that_are(text):
     with pytest.raises(InputError, match="is not accepted") as caught:
         parse_retry(text)
     assert caught.value.remedy == "Give some of diverged, failed, oom, separated by commas, or none."
+
+
+def test_without_a_word_the_manner_is_the_usual_one():
+    assert make_manner() == Manner()
+    assert make_manner(3, "none", 9.0, "off", "ray", "auto") == Manner(
+        3, frozenset(), 9.0, tune=False, executor="ray", ray_address="auto"
+    )
 
 
 def test_where_runs_are_done_is_parsed():

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archbench.cli import options as o
+from archbench.manner import make_manner
 
 if TYPE_CHECKING:
-    from archbench.manner import Manner
     from archbench.timing import Protocol
 
 Command = Callable[..., None]
@@ -30,7 +30,7 @@ def sharing(*groups: Command) -> Callable[[Command], Command]:
 
         def run(**given: Any) -> None:
             given.pop("debug", None)  # acts while it is parsed
-            for group, name, make in ((timing, "protocol", _protocol), (running, "manner", _manner)):
+            for group, name, make in ((timing, "protocol", _protocol), (running, "manner", make_manner)):
                 if group in groups:
                     named = inspect.signature(group).parameters
                     given[name] = make(**{option: given.pop(option) for option in named})
@@ -85,18 +85,7 @@ def running(
     executor: o.Executor = "local",
     ray_address: o.RayAddress = None,
 ) -> None:
-    """How runs are run; the command gets one `manner`."""
-
-
-def _manner(
-    workers: int | None, retry: str, timeout: float, tune: str, executor: str, ray_address: str | None
-) -> Manner:
-    from archbench.manner import Manner, parse_executor, parse_retry, parse_tune
-
-    return Manner(
-        workers, parse_retry(retry), timeout, parse_tune(tune),
-        executor=parse_executor(executor, ray_address), ray_address=ray_address,
-    )  # fmt: skip
+    """How runs are run, under the names of `archbench.manner.make_manner`; the command gets one `manner`."""
 
 
 def steps(preprocess: o.Preprocess = "") -> None:
