@@ -95,7 +95,7 @@ def _instant_timing(tmp_path_factory):
         for name in ("Here", "Fresh"):
             patch.setattr(timing, name, lambda: launch.Here(InstantClock()))
         patch.setattr(timing, "MachineNoise", lambda device: Quiet())
-        for module in (timing, api):
+        for module in (timing, api.timing):
             patch.setattr(module, "peaks_of", lambda *args, **more: Peaks(1e11, 1e10))
         yield
 

@@ -147,7 +147,7 @@ def test_a_place_that_cannot_be_written_is_told_before_anything_is_timed(monkeyp
 
 
 def test_what_was_finished_is_shown_when_it_is_stopped(monkeypatch, capsys):
-    original = api.time_sweep
+    original = api.timing.time_sweep
 
     def stopped(timed, sweep, *rest, on_session, **more):
         def once(one):
@@ -156,7 +156,7 @@ def test_what_was_finished_is_shown_when_it_is_stopped(monkeypatch, capsys):
 
         original(timed, sweep, *rest, on_session=once, **more)
 
-    monkeypatch.setattr(api, "time_sweep", stopped)
+    monkeypatch.setattr(api.timing, "time_sweep", stopped)
     code, out, err = invoke(monkeypatch, capsys, *ASKED, "-b", "2,4")
     assert code == 130
     assert "the sessions that were finished are shown" in err
@@ -170,8 +170,8 @@ def test_the_doctor_measures_every_format_and_keeps_it(monkeypatch, capsys):
         asked.append((device, precision, threads, refresh))
         return Peaks(1e11 * threads, 2e10)
 
-    monkeypatch.setattr(api, "peaks_of", peaks_of)
-    monkeypatch.setattr(api, "resolve_devices", lambda text: ("cpu",))
+    monkeypatch.setattr(api.timing, "peaks_of", peaks_of)
+    monkeypatch.setattr(api.timing, "resolve_devices", lambda text: ("cpu",))
     code, out, _ = invoke(monkeypatch, capsys, "doctor", "--refresh")
     assert code == 0
     assert "100.0" in out
