@@ -521,7 +521,7 @@ def test_data_are_where_this_machine_has_them(asked, finished, monkeypatch, tmp_
         store.add_study(elsewhere, [(known[key], case) for key, case in cells])
     asked_for = []
     with monkeypatch.context() as patch:
-        patch.setattr("archbench.cli.results.finish", lambda study, *_, **__: asked_for.append(study))
+        patch.setattr("archbench.cli.resume.finish", lambda study, *_, **__: asked_for.append(study))
         assert asked("resume", folder, *BRIEFLY)[0] == 0
         assert asked("resume", folder, *BRIEFLY, "--data-root", tmp_path, "--download")[0] == 0
     assert [(study.data_root and str(study.data_root), study.download) for study in asked_for] == [

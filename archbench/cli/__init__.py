@@ -9,7 +9,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from archbench.cli import compare, cost, datasets, models, report, results, streams, studies, time, tune
+from archbench.cli import compare, cost, datasets, drawn, models, report, results, resume, streams, studies, time, tune
 from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
 from archbench.errors import ArchbenchError, Interrupted, reason
@@ -27,14 +27,14 @@ app.command("list")(results_only(models.list_))
 app.command("show")(results_only(models.show))
 app.command("cost")(results_only(cost.cost))
 app.command("time")(results_only(time.time))
-app.command("plot")(results_only(results.plot))
-app.command("export")(results_only(results.export))
-app.command("best")(results_only(results.best))
+app.command("plot")(results_only(drawn.plot))
+app.command("export")(results_only(drawn.export))
+app.command("best")(results_only(drawn.best))
 app.command("report", cls=report.Reporting)(results_only(report.report))
-app.command("resume")(results_only(results.resume))
+app.command("resume")(results_only(resume.resume))
 results.app.command("list")(results_only(results.list_))
 results.app.command("show")(results_only(results.show))
-results.app.command("export")(results_only(results.export))
+results.app.command("export")(results_only(drawn.export))
 results.app.command("verify")(results_only(results.verify))
 results.app.command("merge")(results_only(results.merge))
 results.app.command("gc")(results_only(results.gc))

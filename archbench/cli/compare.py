@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,23 @@ if TYPE_CHECKING:
     from archbench.timing import Protocol
     from archbench.tuning import Tuning
 
+Model = Annotated[str, typer.Argument(help=f"A model: {o.WHAT_MODELS}")]
+Trunk = Annotated[
+    list[str] | None,
+    typer.Option("--trunk", help="A model that every one of --heads is put on; repeatable.", metavar="MODEL"),
+]
+Heads = Annotated[
+    str | None,
+    typer.Option(
+        "--heads", metavar="LIST",
+        help="Heads to compare on --trunk: dense2, dense2_nodropout, dense1, dense1_nodropout, conv, gap, 512-256.",
+    ),
+]  # fmt: skip
+Seed = Annotated[int, typer.Option("--seed", help="The seed.", min=0, rich_help_panel=o.TRAINING)]
+Baseline = Annotated[
+    str | None,
+    typer.Option("--baseline", help="Model that overheads are relative to.", show_default="the first"),
+]
 
 DAMAGED = (
     "warning: {count} damaged rows in {folder} were left out; the others are intact. "
@@ -32,9 +49,9 @@ DAMAGED = (
 def compare(
     models: o.MaybeModels = None,
     budgets: o.Budgets = None,
-    trunk: o.Trunk = None,
-    heads: o.Heads = None,
-    baseline: o.Baseline = None,
+    trunk: Trunk = None,
+    heads: Heads = None,
+    baseline: Baseline = None,
     imports: o.Imports = None,
     seeds: o.Seeds = "3",
     shard: o.Shard = "1/1",
@@ -69,10 +86,10 @@ def compare(
 
 @sharing(*TRAINING)
 def train(
-    model: o.Model,
+    model: Model,
     budget: o.Budget = None,
     imports: o.Imports = None,
-    seed: o.Seed = 0,
+    seed: Seed = 0,
     *,
     name: str | None,
     out_folder: Path | None,

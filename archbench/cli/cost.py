@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli import options as o
+from archbench.cli import recipe_options as r
 from archbench.cli.models import show_layers
 from archbench.cli.sharing import sharing, sized_as, sizing
 from archbench.cli.show import err, out, print_json, print_table
@@ -47,8 +48,8 @@ def cost(
     layers_file: LayersFile = None,
     published: PublishedToo = False,
     batch_size: StepMemory = None,
-    optimizer: o.Optimizer = "adam",
-    precision: o.Precision = "fp32",
+    optimizer: r.Optimizer = "adam",
+    precision: r.Precision = "fp32",
     device: MemoryDevice = "cpu",
     imports: o.Imports = None,
     as_json: o.AsJson = False,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from archbench.cost.layers import Layer
     from archbench.schema import SizedModel
 
+Width = Annotated[float | None, typer.Option("--width", help="Scale the model to this width instead of to a budget.")]
 Graph = Annotated[bool, typer.Option("--graph", help="Write a diagram of the layers to MODEL.svg.")]
 GraphFile = Annotated[
     Path | None,
@@ -58,7 +59,7 @@ def list_(
 @sharing(sizing)
 def show(
     models: o.Models,
-    width: o.Width = None,
+    width: Width = None,
     graph: Graph = False,
     out_file: GraphFile = None,
     imports: o.Imports = None,

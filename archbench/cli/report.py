@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from typer.core import TyperCommand
 
 from archbench.cli import options as o
-from archbench.cli.results import ROOT, fail, stored, target
+from archbench.cli.folders import ROOT, fail, stored, target
 from archbench.cli.show import err, out, print_json
 from archbench.errors import ArchbenchError
+
+Open = Annotated[
+    bool,
+    typer.Option("--open/--no-open", help="Open the page in a browser; --open=false is --no-open.",
+                 rich_help_panel=o.OUTPUT),
+]  # fmt: skip
 
 SAID = {"--open=true": "--open", "--open=false": "--no-open"}
 
@@ -25,7 +32,7 @@ class Reporting(TyperCommand):
 
 def report(
     results: o.Results = ROOT,
-    open_page: o.Open = False,
+    open_page: Open = False,
     out_folder: o.Out = None,
     as_json: o.AsJson = False,
     debug: o.Debug = False,

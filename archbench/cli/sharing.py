@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from archbench.cli import options as o
+from archbench.cli import recipe_options as r
 from archbench.manner import make_manner
 
 if TYPE_CHECKING:
@@ -128,20 +129,20 @@ def variants(scale: o.Scale = None, head: o.Head = None, weights: o.Weights = No
 def recipe(
     dataset: o.Dataset = "digits",
     input: o.ShownAs = None,  # noqa: A002 - what users call it
-    epochs: o.Epochs = 15,
-    batch_size: o.BatchSize = 64,
-    lr: o.Lr = None,
-    optimizer: o.Optimizer = "adam",
-    momentum: o.Momentum = 0.9,
-    schedule: o.Schedule = "cosine",
-    lr_decay: o.LrDecay = 0.95,
-    weight_decay: o.WeightDecay = 0.0,
-    l2: o.L2 = 0.0,
-    label_smoothing: o.LabelSmoothing = 0.0,
-    augment: o.Augment = "",
-    precision: o.PrecisionOrAuto = "fp32",
-    scaling: o.Scaling = "standard",
-    position_loss: o.PositionLoss = "mean",
+    epochs: r.Epochs = 15,
+    batch_size: r.BatchSize = 64,
+    lr: r.Lr = None,
+    optimizer: r.Optimizer = "adam",
+    momentum: r.Momentum = 0.9,
+    schedule: r.Schedule = "cosine",
+    lr_decay: r.LrDecay = 0.95,
+    weight_decay: r.WeightDecay = 0.0,
+    l2: r.L2 = 0.0,
+    label_smoothing: r.LabelSmoothing = 0.0,
+    augment: r.Augment = "",
+    precision: r.PrecisionOrAuto = "fp32",
+    scaling: r.Scaling = "standard",
+    position_loss: r.PositionLoss = "mean",
 ) -> None:
     """How models are trained and on what, under the names of `archbench.settings.make_recipe`."""
 

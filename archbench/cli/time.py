@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli import options as o
-from archbench.cli.results import ROOT, print_health
+from archbench.cli import recipe_options as r
+from archbench.cli.folders import ROOT
+from archbench.cli.results import print_health
 from archbench.cli.sharing import sharing, sized_as, sizing
 from archbench.cli.show import Display, err, json_rows, out, print_json, print_table
 
@@ -16,6 +18,13 @@ if TYPE_CHECKING:
     from archbench.timed import Timed
     from archbench.timing import Width
     from archbench.upkeep import Health
+
+MaybeResults = Annotated[
+    Path | None,
+    typer.Argument(
+        help="A results folder, or a folder that holds some, to check.", show_default="results, if it is there"
+    ),
+]
 
 SWEEP = "What is timed"
 Mode = Annotated[str, typer.Option("--mode", help="train, infer, or both.", metavar="LIST", rich_help_panel=SWEEP)]
@@ -59,9 +68,9 @@ def time(
     threads: ThreadsList = "1",
     engine: Engines = None,
     device: o.Device = "auto",
-    precision: o.Precision = "fp32",
-    optimizer: o.Optimizer = "adam",
-    augment: o.Augment = "",
+    precision: r.Precision = "fp32",
+    optimizer: r.Optimizer = "adam",
+    augment: r.Augment = "",
     dataset: RealData = None,
     data_root: o.DataRoot = None,
     processes: o.Processes = 5,
@@ -214,7 +223,7 @@ def _self_test(models: list[str], settings: dict[str, Any], *, as_json: bool) ->
 
 
 def doctor(
-    results: o.MaybeResults = None, refresh: Refresh = False, as_json: o.AsJson = False, debug: o.Debug = False
+    results: MaybeResults = None, refresh: Refresh = False, as_json: o.AsJson = False, debug: o.Debug = False
 ) -> None:
     """Show this machine, what it does at most (measured once and kept), and whether what is stored is sound."""
     from archbench import api
