@@ -11,16 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import small_study
+from contract import RunnerContract, done, job_of, log_of, said, setup_of
 
-from archbench.environment import KEEPING
 from archbench.errors import OutputError
-from archbench.execute import Isolated, Job, Setup, Stops, pool
+from archbench.execute import Isolated, pool
 from archbench.execute.checkpoints import folder_of
 from archbench.execute.jobs import Ended
 from archbench.execute.kills import kernel_kills
 from archbench.execute.pool import Work
-from archbench.plan import make_plan
 from zoo import registry
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc to see what is left")
@@ -125,41 +123,10 @@ def here(tmp_path_factory):
     sys.modules.pop("pool_models", None)
 
 
-def setup_of(folder):
-    return Setup(list(sys.path), (), None, str(folder / "logs"), str(folder / "checkpoints"))
-
-
 @pytest.fixture(scope="module")
 def runner(here):
     with contextlib.closing(Isolated(setup_of(here))) as runner:
         yield runner
-
-
-def job_of(model, attempt=1, cores=(), **settings):
-    name = f"pool_models:{model}"
-    (cell,) = make_plan(small_study([name], ["3k"], **{"epochs": 1, "seeds": 1, **settings})).cells
-    return Job("train", cell, attempt, cores=cores)
-
-
-def done(runner, *jobs, on_message=lambda job, message: None, workers=1, timeout=lambda job: None):
-    """Do jobs; return by attempt what was heard of each, its end last."""
-    waiting, heard = list(jobs), {job.attempt: [] for job in jobs}
-
-    def hear(job, news):
-        heard[job.attempt].append(news)
-        on_message(job, news)
-
-    with Stops() as stops:
-        runner.run(Work(
-            lambda: waiting.pop(0) if waiting else None, lambda: bool(waiting), hear,
-            lambda job, ended: heard[job.attempt].append(ended), stops, workers, timeout,
-        ))  # fmt: skip
-    return heard
-
-
-def log_of(here, job):
-    file = job.log(here / "logs")
-    return file.read_text() if file.exists() else None
 
 
 def alive(process):
@@ -176,12 +143,8 @@ def all_end(*processes, within=30):
         time.sleep(0.01)
 
 
-def test_news_of_a_job_arrives_in_its_order_and_its_end_last(runner):
-    *news, ended = done(runner, job_of("quiet", epochs=4))[1]
-    assert [message.epoch.epoch for message in news[:-1]] == [1, 2, 3, 4]
-    assert news[-1].outcome.status == "done"
-    assert news[-1].outcome.training.epochs == tuple(message.epoch for message in news[:-1])
-    assert ended == Ended(0)
+class TestContract(RunnerContract):
+    pass
 
 
 def test_news_of_jobs_side_by_side_is_each_in_its_order(runner):
@@ -201,11 +164,6 @@ def test_no_more_processes_than_workers_are_at_work(runner):
     assert len(heard) == 3
 
 
-def said(here, job, word):
-    line = next(line for line in log_of(here, job).splitlines() if line.startswith(word))
-    return line.split()[1:]
-
-
 def test_each_job_has_a_process_and_a_group_of_its_own_from_one_warm_process(runner, here):
     jobs = [job_of("saying", number, lr=0.01 * number) for number in (1, 2)]
     done(runner, *jobs)
@@ -219,24 +177,10 @@ def test_each_job_has_a_process_and_a_group_of_its_own_from_one_warm_process(run
     assert not any(map(alive, processes))
 
 
-def test_what_a_model_prints_is_in_its_log_and_nowhere_else(runner, here, capfd):
-    job = job_of("saying", lr=0.5)
-    done(runner, job)
-    assert "to standard error, with letters of others: \u00e9\n" in log_of(here, job)
-    assert capfd.readouterr() == ("", "")
-
-
 def test_a_log_of_nothing_is_not_kept(runner, here):
     job = job_of("quiet", lr=0.5)
     done(runner, job)
     assert log_of(here, job) is None
-
-
-def test_variables_are_inherited_and_memory_is_kept(runner, here):
-    job = job_of("saying", lr=0.25)
-    done(runner, job)
-    variables = dict(word.split("=", 1) for word in said(here, job, "variables"))
-    assert variables == {**KEEPING, "POOL_FOLDER": str(here)}
 
 
 def test_a_job_is_held_to_its_cores(runner, here):
@@ -245,18 +189,6 @@ def test_a_job_is_held_to_its_cores(runner, here):
     done(runner, job, free)
     assert said(here, job, "cores") == [str(core)]
     assert said(here, free, "cores") == [str(one) for one in sorted(os.sched_getaffinity(0))]
-
-
-@pytest.mark.parametrize(
-    ("model", "ended"),
-    [
-        ("killed", Ended(None, signal.SIGKILL)), ("terminated", Ended(None, signal.SIGTERM)), ("leaving", Ended(7)),
-    ],
-)  # fmt: skip
-def test_how_a_process_ended_is_told_and_the_next_job_is_done(runner, model, ended):
-    heard = done(runner, job_of(model, 1), job_of("quiet", 2))
-    assert heard[1] == [ended]
-    assert heard[2][-2].outcome.status == "done"
 
 
 def test_what_a_model_raises_is_an_outcome_with_its_traceback_in_the_log(runner, here):
@@ -317,31 +249,6 @@ def test_a_fork_that_is_left_behind_holds_nothing_up_and_is_ended(runner, here, 
     assert heard[1] == [Ended(4)]
     assert isinstance(heard[2][-1], Ended)
     all_end(int((here / "forked").read_text()))
-
-
-def test_the_row_of_an_epoch_is_there_before_the_next_checkpoint(runner, here):
-    job, seen = job_of("quiet", epochs=5, lr=0.03), []
-    folder = folder_of(here / "checkpoints", job.cell.key)
-
-    def look(_, message):
-        if message.epoch:
-            seen.append((message.epoch.epoch, sorted(int(file.stem[6:]) for file in folder.glob("epoch-*.pt"))))
-
-    done(runner, job, on_message=look)
-    assert [epoch for epoch, _ in seen] == [1, 2, 3, 4, 5]
-    assert all(max(there) == epoch for epoch, there in seen)
-
-
-def test_one_stop_ends_a_run_after_its_step_and_begins_no_other(runner):
-    def stop(job, message):
-        if message.epoch and message.epoch.epoch == 2:
-            signal.raise_signal(signal.SIGINT)
-
-    heard = done(runner, job_of("quiet", 1, epochs=10_000), job_of("quiet", 2), on_message=stop)
-    *news, last, ended = heard[1]
-    assert len(news) >= 2
-    assert (last.outcome.status, last.outcome.error, ended) == ("interrupted", "stopped", Ended(0))
-    assert heard[2] == []
 
 
 def test_two_stops_end_a_step_that_never_ends(runner):

@@ -21,7 +21,8 @@ from types import SimpleNamespace
 import pytest
 import test_pool
 from conftest import small_study
-from test_pool import all_end, job_of, log_of, said, setup_of
+from contract import RunnerContract, done, job_of, log_of, said, setup_of
+from test_pool import all_end
 
 from archbench import pipeline
 from archbench.environment import capture, memory_bytes, usable_cores
@@ -109,12 +110,6 @@ def runner(nodes, here, told):
 def cells_of(*models, **settings):
     names = [f"{'ray' if model == 'waiting' else 'pool'}_models:{model}" for model in models]
     return make_plan(small_study(names, ["3k"], **{"epochs": 1, "seeds": 1, **settings})).cells
-
-
-def done(runner, *jobs, **more):
-    """Do jobs; return by attempt what was heard of each behind where it is done."""
-    heard = test_pool.done(runner, *jobs, **more)
-    return {attempt: [one for one in news if not getattr(one, "environment", None)] for attempt, news in heard.items()}
 
 
 def until(true):
@@ -214,6 +209,10 @@ def test_the_cluster_of_the_documents_is_one_that_ray_takes():
     assert config["max_workers"] == 3
 
 
+class TestContract(RunnerContract):
+    pass
+
+
 def test_runs_are_those_of_one_machine_to_the_bit(lent, here, tmp_path):
     study = small_study(["mlp", "linear", "cnn"], ["3k"], seeds=2, epochs=3)
     pipeline.train_trials(study, here, manner=Manner(executor="ray", tune=False))
@@ -221,24 +220,6 @@ def test_runs_are_those_of_one_machine_to_the_bit(lent, here, tmp_path):
     far, near = results(here), results(tmp_path)
     assert len(near) == 6
     assert far == near
-
-
-def test_news_arrives_in_its_order_and_its_end_last(runner):
-    *news, ended = done(runner, job_of("quiet", epochs=4))[1]
-    assert [message.epoch and message.epoch.epoch for message in news] == [1, 2, 3, 4, None]
-    assert ended == Ended(0)
-
-
-def test_the_row_of_an_epoch_is_there_before_the_next_checkpoint(runner, here):
-    job, seen = job_of("quiet", epochs=5, lr=0.03), []
-    folder = folder_of(here / "checkpoints", job.cell.key)
-
-    def look(_, message):
-        if message.epoch:
-            seen.append((message.epoch.epoch, max(int(file.stem[6:]) for file in folder.glob("epoch-*.pt"))))
-
-    done(runner, job, on_message=look)
-    assert seen == [(epoch, epoch) for epoch in (1, 2, 3, 4, 5)]
 
 
 def test_each_run_has_a_process_and_both_nodes_are_used(runner, here, told):
@@ -250,39 +231,19 @@ def test_each_run_has_a_process_and_both_nodes_are_used(runner, here, told):
     assert len({said(here, job, "process")[0] for job in jobs}) == 3
 
 
-def test_the_variables_of_the_driver_are_those_of_a_run(runner, here, monkeypatch):
-    job = job_of("saying", lr=0.5)
-    done(runner, job)
-    variables = dict(word.split("=", 1) for word in said(here, job, "variables"))
-    assert variables == {**test_pool.KEEPING, "POOL_FOLDER": str(here)}
-
-
 def test_where_a_run_is_done_is_told_and_not_taken_to_be_where_the_driver_is(runner, monkeypatch):
     elsewhere = dataclasses.replace(capture(), machine="the driver's", os="another", cores=99, memory_bytes=1, gpu="x")
     monkeypatch.setattr(runner, "_place", dataclasses.replace(runner._place, environment=elsewhere))
-    first = test_pool.done(runner, job_of("quiet"))[1][0]
-    assert first.environment == dataclasses.replace(
+    heard = []
+    done(runner, job_of("quiet"), on_message=lambda _, message: heard.append(message.environment))
+    assert heard[0] == dataclasses.replace(
         elsewhere, machine=platform.node(), os=platform.platform(), cores=usable_cores(), memory_bytes=memory_bytes(),
         gpu=None,
     )  # fmt: skip
 
 
-def test_nothing_that_is_printed_comes_here(runner, here, capfd):
-    job = job_of("saying", lr=0.25)
-    done(runner, job)
-    assert "to standard error" in log_of(here, job)
-    assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize(("model", "ended"), [("killed", Ended(None, signal.SIGKILL)), ("leaving", Ended(7))])
-def test_how_a_process_ended_is_told_and_the_next_job_is_done(runner, model, ended):
-    heard = done(runner, job_of(model, 1), job_of("quiet", 2))
-    assert heard[1] == [ended]
-    assert heard[2][-2].outcome.status == "done"
-
-
 def test_what_gives_no_sign_is_ended_and_called_hung(runner):
-    assert done(runner, job_of("stuck", epochs=2), timeout=lambda _: 2.0)[1][-1] == KILLED_AS_HUNG
+    assert done(runner, job_of("stuck", epochs=2), timeout=lambda _: 0.0)[1][-1] == KILLED_AS_HUNG
 
 
 def test_a_process_that_does_not_even_say_that_its_job_hangs_is_given_up(runner, monkeypatch, here, told):
@@ -310,17 +271,6 @@ def test_a_process_of_ray_that_is_killed_loses_its_run_and_the_next_is_done(runn
     assert heard[2][-1] == Ended(0)
     assert "a run was lost" in told[-1]
     all_end(*killed)
-
-
-def test_one_stop_ends_a_run_after_its_step_and_begins_no_other(runner):
-    def stop(job, message):
-        if message.epoch and message.epoch.epoch == 2:
-            signal.raise_signal(signal.SIGINT)
-
-    heard = done(runner, job_of("quiet", 1, epochs=10_000), job_of("quiet", 2), on_message=stop)
-    *_, last, ended = heard[1]
-    assert (last.outcome.status, last.outcome.error, ended) == ("interrupted", "stopped", Ended(0))
-    assert heard[2] == []
 
 
 def test_two_stops_end_a_step_that_never_ends(runner, here):
