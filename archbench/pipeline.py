@@ -81,18 +81,35 @@ def train_trials(
     manner: Manner | None = None,
     report: Report = silent,
     datasets: Datasets | None = None,
+    runner: Runner | None = None,
 ) -> dict[str, Record]:
     """Train every cell of a study without a look at the test split or the clock; return the records by case.
 
-    The study does not become the folder's own; its runs are kept in the store all the same.
+    The study does not become the folder's own; its runs are kept in the store all the same. Who calls again and again
+    hands a `runner` of `opened` in.
     """
     manner = _checked(manner)
     with _staying():
         plan = make_plan(study, report, tested=False, datasets=datasets)
     with Store(folder, create=True) as store, Owner(folder) as owner:
-        _do(plan, plan.cells, store, owner, manner, report)
+        _do(plan, plan.cells, store, owner, manner, report, runner=runner)
         stored = store.records(cell.key for cell in plan.cells)
         return {cell.case: stored[cell.key] for cell in plan.cells if cell.key in stored}
+
+
+@contextlib.contextmanager
+def opened(plan: Plan, folder: Path, manner: Manner | None = None, report: Report = silent) -> Iterator[Runner]:
+    """Within: what does the jobs of a plan, and of others of its models and data, into a results folder.
+
+    Raises:
+        InputError: a cluster is asked for, and there is none, or what is to be run exists only in this process.
+        OutputError: the folder cannot be written.
+    """
+    manner = _checked(manner)
+    with Store(folder, create=True) as store:
+        runner = _runner(plan, store, manner, report)
+    with contextlib.closing(runner):
+        yield runner
 
 
 @contextlib.contextmanager
@@ -128,6 +145,7 @@ def _do(
     protocol: Protocol | None = None,
     *,
     timed: bool = True,
+    runner: Runner | None = None,
 ) -> None:
     """Do what of these cells of a plan is not done yet; all of its models are timed, and without a protocol none is."""
     distinct: dict[str, Cell] = {}
@@ -139,7 +157,8 @@ def _do(
     for note in closest_notes(todo, store.folder):  # why they are not taken from the store
         report(Progress("train", "", 0, 1, note, note=True))
     try:
-        with contextlib.closing(_runner(plan, store, manner, report)) as runner:
+        with contextlib.ExitStack() as opening:
+            runner = runner or opening.enter_context(contextlib.closing(_runner(plan, store, manner, report)))
             workers = _workers(plan, manner, runner)
             bench = Bench(runner, workers, manner.timeout_s)
             timed = timed and protocol is not None

@@ -7,6 +7,7 @@ so that the same search again runs nothing. What won is then trained over severa
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from archbench.building import find_spec
@@ -22,7 +23,7 @@ from archbench.settings import make_recipe, whole
 from archbench.units import number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import pandas as pd
@@ -154,27 +155,18 @@ def tune(
     tried = replace(study, seeds=(seed,), baseline=None, keep_weights=False)
     spaces, plan = plan_search(tried, trials, space)
     done: list[Trial] = []
-    for reference, searched in spaces.items():
-        search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-        for first in range(0, trials, AT_A_TIME):
-            asked = [search.ask() for _ in range(min(AT_A_TIME, trials - first))]
-            proposed = [{name: suggest(trial, name, searched[name]) for name in searched} for trial in asked]
-            names = [f"trial {first + proposed.index(same) + 1}" for same in proposed]  # what comes twice is one run
-            cases = {
-                name: _case(study, reference, settings, name) for name, settings in zip(names, proposed, strict=True)
-            }
-            try:
-                records = pipeline.train_trials(
-                    replace(tried, cases=tuple(cases.values())), folder, manner=manner, report=report,
-                    datasets=plan.datasets,
-                )  # fmt: skip
-            except Interrupted as stopped:
-                msg = f"stopped after {len(done)} of {trials * len(spaces)} trials, which are kept in {folder}"
-                raise type(stopped)(msg, stopped.remedy) from None
-            for place, (trial, settings, name) in enumerate(zip(asked, proposed, names, strict=True), start=first + 1):
-                outcome = _trial(reference, place, settings, records.get(name))
-                done.append(outcome)
-                search.tell(trial, 0.0 if outcome.accuracy is None else outcome.accuracy)
+    try:
+        with pipeline.opened(plan, folder, manner, report) as runner:
+            train = partial(
+                pipeline.train_trials, folder=folder, manner=manner, report=report, datasets=plan.datasets,
+                runner=runner,
+            )  # fmt: skip
+            for reference, searched in spaces.items():
+                search = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+                done.extend(_trials(search, tried, reference, searched, trials, train))  # each as it comes
+    except Interrupted as stopped:
+        msg = f"stopped after {len(done)} of {trials * len(spaces)} trials, which are kept in {folder}"
+        raise type(stopped)(msg, stopped.remedy) from None
     best = Tuning(tuple(done), None).best()  # type: ignore[arg-type]
     if not best:
         diverged = sum(trial.status == "diverged" for trial in done)
@@ -184,6 +176,22 @@ def tune(
     final = replace(study, cases=winners, models=tuple(model for case in winners for model in case.models))
     comparison = pipeline.run(replace(final, baseline=None), folder, manner=manner, report=report, protocol=protocol)
     return Tuning(tuple(done), comparison)
+
+
+def _trials(
+    search: Any, study: Study, reference: str, space: Space, trials: int, train: Callable[[Study], Mapping[str, Record]]
+) -> Iterator[Trial]:
+    """Yield what comes of the trials that Optuna proposes for a model, some at a time."""
+    for first in range(0, trials, AT_A_TIME):
+        asked = [search.ask() for _ in range(min(AT_A_TIME, trials - first))]
+        proposed = [{name: suggest(trial, name, space[name]) for name in space} for trial in asked]
+        names = [f"trial {first + proposed.index(same) + 1}" for same in proposed]  # what comes twice is one run
+        cases = {name: _case(study, reference, settings, name) for name, settings in zip(names, proposed, strict=True)}
+        records = train(replace(study, cases=tuple(cases.values())))
+        for place, (trial, settings, name) in enumerate(zip(asked, proposed, names, strict=True), start=first + 1):
+            outcome = _trial(reference, place, settings, records.get(name))
+            search.tell(trial, 0.0 if outcome.accuracy is None else outcome.accuracy)
+            yield outcome
 
 
 def plan_search(study: Study, trials: int, space: Space | None = None) -> tuple[dict[str, Space], Plan]:

@@ -21,7 +21,7 @@ import zoo
 from archbench import pipeline
 from archbench.comparison import Comparison
 from archbench.data import load_dataset
-from archbench.errors import InputError, ModelError
+from archbench.errors import InputError, Interrupted, ModelError
 from archbench.execute import LOGS_FOLDER, WEIGHTS_FOLDER, Here, weights_file
 from archbench.manner import Manner
 from archbench.schema import Study
@@ -120,6 +120,39 @@ def test_the_number_of_workers_and_who_is_done_first_change_nothing(tuned, tmp_p
     there = search(small(["mlp@3k"]), tmp_path, manner=Manner(3))
     assert there.trials == tuning.trials[:5]
     assert set(asked) == {3}
+
+
+def test_one_runner_does_all_trials_and_is_closed(tmp_path, monkeypatch):
+    opened, closed = [], []
+
+    class Counted(Here):
+        def close(self):
+            closed.append(self)
+
+    def runner(plan, *_):
+        opened.append(Counted(None, plan.dataset_of))
+        return opened[-1]
+
+    monkeypatch.setattr(pipeline, "_runner", runner)
+    monkeypatch.setattr(Counted, "run", lambda self, work: None)
+    with pytest.raises(ModelError, match="none of 10 trials"):
+        search(small(), tmp_path)
+    assert len(opened) == 1
+    assert closed == opened
+
+
+def test_what_was_tried_before_a_stop_is_counted(tmp_path, monkeypatch):
+    rounds = []
+
+    def train(study, **_):
+        rounds.append(study)
+        if len(rounds) == 2:
+            raise Interrupted("stopped", "Again.")
+        return {}
+
+    monkeypatch.setattr(pipeline, "train_trials", train)
+    with pytest.raises(Interrupted, match="stopped after 4 of 10 trials, which are kept in"):
+        search(small(), tmp_path)
 
 
 def test_the_test_split_is_never_looked_at(tmp_path):
