@@ -74,7 +74,7 @@ class Drawn:
 
 
 def panels(
-    figure: Figure, frame: pd.DataFrame, facet: str | None, *, most: int, share_y: bool = True
+    figure: Figure, frame: pd.DataFrame, facet: str | None, *, most: int, share: bool = True
 ) -> Iterator[tuple[Axes, pd.DataFrame]]:
     """Yield axes with the rows that they are for, a panel a value of `facet`, or one for all.
 
@@ -83,12 +83,13 @@ def panels(
         frame: what is drawn.
         facet: a column.
         most: panels beside each other.
-        share_y: whether all have one y axis.
+        share: whether all have the same axes; else each has its own, as limits that are set for one hold for all that
+            share it.
     """
     values = values_of(frame, facet) if facet else []
     columns = max(1, min(len(values), most))
     rows = max(1, -(-len(values) // columns))
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=share_y)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     for place, ax in enumerate(axes.flat):
         if facet is None or not values:
             yield ax, frame
@@ -97,13 +98,13 @@ def panels(
             yield ax, rows_where(frame, facet, values[place])
             if place % columns:
                 ax.set_ylabel("")
-                ax.tick_params(axis="y", labelleft=not share_y)
+                ax.tick_params(axis="y", labelleft=not share)
             below = place + columns
             if below >= len(values):  # nothing stands under it
                 ax.tick_params(axis="x", labelbottom=True)
             else:
                 ax.set_xlabel("")
-                ax.tick_params(axis="x", labelbottom=False)
+                ax.tick_params(axis="x", labelbottom=not share)
         else:
             ax.set_visible(False)
 

@@ -63,7 +63,7 @@ def draw_scatter(
         found, drawn, said = [], [], []
         whole = points(frame, x, hue=hue, published=published)
         lines = lines_of(whole, x, hue)
-        for ax, part in panels(figure, frame, facet, most=most_columns(wanted), share_y=False):
+        for ax, part in panels(figure, frame, facet, most=most_columns(wanted), share=False):
             data = points(part, x, hue=hue, published=_of(published, part))
             drawn.append((ax, draw_points(data, ax, x, hue=hue, lines=lines)))
             found.append(data.assign(**{facet: part[facet].iloc[0]}) if facet and facet not in data else data)

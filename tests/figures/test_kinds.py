@@ -87,6 +87,18 @@ def test_a_hue_has_a_colour_a_value_and_a_legend_and_a_facet_has_a_panel():
     assert set(one.data["batch_size"]) == {8, 16, 32}
 
 
+def test_every_panel_of_a_scatter_shows_all_of_its_points():
+    budgets = (1000, 50_000, 1_000_000)
+    records = [record(name, b, s, 0.5 + s / 10) for name in ("cnn", "net") for b in budgets for s in range(2)]
+    one = figures.draw_scatter(runs_frame(records), Wanted(facet="budget"))
+    for ax, budget in zip(one.figure.axes, budgets, strict=True):
+        xs, ys = zip(*drawn_points(ax, 0.5), strict=True)
+        assert xs == (budget,) * 4
+        assert all(ax.get_xlim()[0] < x < ax.get_xlim()[1] for x in xs)
+        assert all(ax.get_ylim()[0] < y < ax.get_ylim()[1] for y in ys)
+        assert any(text.get_text() for text in ax.get_xticklabels())
+
+
 def test_an_axis_ends_where_accuracy_does():
     one = figures.draw_scatter(runs_frame([record("cnn", 1000, s, a) for s, a in enumerate((0.01, 0.99))]))
     low, high = one.figure.axes[0].get_ylim()
