@@ -28,7 +28,13 @@ HALF = 0.4  # luminance above which the figure in a cell is black
 
 
 def heat(
-    cells: pd.DataFrame, x: str, y: str, ax: Axes | None = None, limits: tuple[float, float] | None = None
+    cells: pd.DataFrame,
+    x: str,
+    y: str,
+    ax: Axes | None = None,
+    *,
+    limits: tuple[float, float] | None = None,
+    of: pd.DataFrame | None = None,
 ) -> Axes:
     """Draw cells as a grid coloured by accuracy, each with its figure; what was not run stays empty.
 
@@ -38,12 +44,13 @@ def heat(
         y: that of the other.
         ax: where; by default new axes.
         limits: accuracies of the ends of the colours; by default the least and the most of the cells.
+        of: all cells, where these are those of one panel: the axes have the values of all.
     """
     import matplotlib as mpl
     import numpy as np
 
     ax = ax or new_axes()
-    xs, ys = values_of(cells, x), values_of(cells, y)
+    xs, ys = (values_of(cells if of is None else of, factor) for factor in (x, y))
     grid = np.full((len(ys), len(xs)), np.nan)
     rows = rows_of(cells)
     places = [(_index(ys, row[y]), _index(xs, row[x])) for row in rows]
@@ -71,21 +78,22 @@ def heat(
     return ax
 
 
-def heat_cells(frame: pd.DataFrame, x: str, y: str) -> pd.DataFrame:
-    """Return a row a setting of two factors: the mean accuracy of the runs there, its interval, what is not done."""
+def heat_cells(frame: pd.DataFrame, *factors: str) -> pd.DataFrame:
+    """Return a row a setting of the factors: the mean accuracy of the runs there, its interval, what is not done."""
     import pandas as pd
 
     rows = []
-    for (at_x, at_y), group in frame.groupby([x, y], sort=False, dropna=False):
+    for setting, group in frame.groupby(list(factors), sort=False, dropna=False):
         values = group.loc[group["status"] == "done", Y].dropna().astype(float).tolist()
         mean = stats.mean(values)
         lost = group.loc[group["status"] != "done", "status"]
         rows.append({
-            x: at_x, y: at_y, Y: mean and mean.value, "low": mean and mean.low, "high": mean and mean.high,
+            **dict(zip(factors, setting, strict=True)),
+            Y: mean and mean.value, "low": mean and mean.low, "high": mean and mean.high,
             "n": len(values), "not_done": ", ".join(dict.fromkeys(lost)) or None,
         })  # fmt: skip
-    columns = [x, y, Y, "low", "high", "n", "not_done"]
-    return pd.DataFrame(rows, columns=columns).astype({Y: float, "low": float, "high": float})
+    cells = pd.DataFrame(rows, columns=[*factors, Y, "low", "high", "n", "not_done"])
+    return cells.astype({**{factor: frame[factor].dtype for factor in factors}, Y: float, "low": float, "high": float})
 
 
 def draw_heat(frame: pd.DataFrame, wanted: Wanted | None = None) -> Drawn:
@@ -98,45 +106,36 @@ def draw_heat(frame: pd.DataFrame, wanted: Wanted | None = None) -> Drawn:
     Raises:
         InputError: a column that is not there, or not two factors: those that differ are named.
     """
-    import pandas as pd
-
     wanted = wanted or Wanted()
     x, y = _factors(frame, wanted)
     facet = column_of(frame, wanted.facet, "--facet") if wanted.facet else None
     _refuse_pooled(frame, {x, y, facet})
-    count = len(values_of(frame, facet)) if facet else 1
+    cells = heat_cells(frame, *dict.fromkeys(column for column in (facet, x, y) if column))
+    known = cells[Y].dropna()
+    if not len(known):
+        msg = "nothing to draw: no run is done"
+        raise InputError(msg, "`archbench results list` says what became of them.")
+    limits = (float(known.min()), float(known.max()))
+    count = len(values_of(cells, facet)) if facet else 1
     with styled(wanted.style):
         columns = most_columns(wanted)
         figure = figure_of(wanted, count, most=columns, panel_height=0.3)
         rows = max(1, -(-count // columns))
-        least = rows * (frame[y].nunique(dropna=False) * CELL_LINES + 4) * text_pt() / 72
+        least = rows * (len(values_of(cells, y)) * CELL_LINES + 4) * text_pt() / 72
         figure.set_figheight(max(figure.get_figheight(), least))
-        known = heat_cells(frame, *dict.fromkeys((x, y)))
-        cells, axes = [], []
-        split = {} if facet is None else {
-            value: heat_cells(frame[frame[facet] == value], x, y) for value in values_of(frame, facet) if value
-        }  # fmt: skip
-        every = pd.concat(split.values())[Y].dropna() if split else known[Y].dropna()
-        if not len(every):
-            msg = "nothing to draw: no run is done"
-            raise InputError(msg, "`archbench results list` says what became of them.")
-        limits = (float(every.min()), float(every.max()))
-        for ax, part in panels(figure, frame, facet, most=columns):
-            own = heat_cells(part, x, y)
-            axes.append(heat(own, x, y, ax, limits))
-            cells.append(own.assign(**{facet: part[facet].iloc[0]}) if facet else own)
+        axes = [
+            heat(part, x, y, ax, limits=limits, of=cells)
+            for ax, part in panels(figure, cells, facet, most=columns)
+        ]  # fmt: skip
         bar = figure.colorbar(axes[0].images[0], ax=axes, label="test accuracy", format=_percent())
         bar.outline.set_visible(False)
-        data = pd.concat(cells, ignore_index=True)
-        caption = captioned(
-            figure, sentence(data_words(frame), seeds_words(data.loc[data["n"] > 0, "n"].tolist()), lost_words(frame)),
-            *warnings_of(frame),
-        )  # fmt: skip
+        counts = seeds_words(cells.loc[cells["n"] > 0, "n"].tolist())
+        caption = captioned(figure, sentence(data_words(frame), counts, lost_words(frame)), *warnings_of(frame))
     lines = [
         f"{words_of(x)} {_word(x, row[x])}, {words_of(y)} {_word(y, row[y])}: {100 * row[Y]:.1f} %"
-        for row in rows_of(data) if row["n"]
+        for row in rows_of(cells) if row["n"]
     ]  # fmt: skip
-    return Drawn("heatmap", figure, data, caption, tuple(lines), wanted.style)
+    return Drawn("heatmap", figure, cells, caption, tuple(lines), wanted.style)
 
 
 def _factors(frame: pd.DataFrame, wanted: Wanted) -> tuple[str, str]:
@@ -167,7 +166,9 @@ def _refuse_pooled(frame: pd.DataFrame, shown: set[str | None]) -> None:
 
 
 def _index(values: list[Any], value: Any) -> int:
-    return next(i for i, one in enumerate(values) if one == value or (one is None and value != value))  # noqa: PLR0124
+    import pandas as pd
+
+    return values.index(None if pd.isna(value) else value)
 
 
 def _word(column: str, value: Any) -> str:

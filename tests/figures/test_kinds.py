@@ -179,6 +179,36 @@ def test_a_heat_map_that_would_pool_is_refused_and_one_without_two_factors():
         figures.draw_heat(runs_frame([changed(r, r.cell.case) for r in failed(GRID)]))
 
 
+@pytest.mark.parametrize("decays", [(0.0, 0.1), (0.1, 0.0)])
+def test_panels_of_a_heat_map_have_one_pair_of_axes_and_one_scale_of_colours(decays):
+    """The second panel has other settings than the first: each figure stands where its own names cross."""
+    accuracies = {  # by decay, lr and batch size
+        (decays[0], 0.1, 8): 0.5, (decays[0], 0.2, 16): 0.7, (decays[1], 0.05, 16): 0.2, (decays[1], 0.2, 32): 0.9,
+    }  # fmt: skip
+    records = [
+        changed(record("cnn", 1000, 0, accuracy), f"{decay} {lr} {size}", weight_decay=decay, lr=lr, batch_size=size)
+        for (decay, lr, size), accuracy in accuracies.items()
+    ]
+    one = figures.draw_heat(runs_frame(records), Wanted(x="lr", y="batch_size", facet="weight_decay"))
+    one.figure.canvas.draw()
+    panels = [ax for ax in one.figure.axes if ax.images]
+    seen = {}
+    for ax in panels:  # the names of rows stand at the first alone
+        names = [[text.get_text() for text in axis.get_ticklabels()] for axis in (ax.xaxis, panels[0].yaxis)]
+        decay = float(ax.get_title().removeprefix("weight_decay "))
+        for text in ax.texts:
+            lr, size = (own[round(at)] for own, at in zip(names, text.get_position(), strict=True))
+            seen[decay, float(lr), int(size)] = float(text.get_text()) / 100
+        assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (0.2, 0.9)
+    assert seen == pytest.approx(accuracies)
+
+
+def test_a_heat_map_takes_models_of_their_own_size():
+    sized = [record(name, budget, 0, 0.9) for name in ("cnn", "net") for budget in (1000, 2000)]
+    one = figures.draw_heat(runs_frame([*sized, record("fixed", None, 0, 0.5, params=10)]))
+    assert {text.get_text() for text in one.figure.axes[0].texts} == {"90.0", "50.0"}
+
+
 def failed(records):
     return [dataclasses.replace(one, status="failed", training=None) for one in records]
 
