@@ -137,3 +137,46 @@ def filled(tmp_path_factory):
     """Return the comparison of two families at two budgets with two seeds on digits, and where it is stored."""
     folder = tmp_path_factory.mktemp("filled")
     return run(small_study(["mlp", "mobilenet"], ["5k", "20k"], epochs=1), folder, manner=Manner(0), protocol=QUICK)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    from browsing import BROWSER
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # As root, which containers run as, Chromium has no sandbox.
+        words = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=words)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(chromium, tmp_path):
+    """Return what opens a report; at the end it had written nothing to the console and asked for nothing."""
+    from made import html
+
+    contexts, said = [], []
+
+    def open_(kind="usual", width=1280, height=900, **settings):
+        context = chromium.new_context(
+            viewport={"width": width, "height": height}, offline=True, reduced_motion="reduce", **settings
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith(("file:", "data:")) else 0)
+        file = tmp_path / "report.html"
+        file.write_text(html(kind), encoding="utf-8")
+        page.goto(file.as_uri())
+        if settings.get("java_script_enabled", True):
+            page.wait_for_selector("html[data-ready]")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert said == []

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from archbench.reporting.view import Page
 
 STYLES = ("page.css", "tables.css", "chart.css", "print.css")
-SCRIPTS = ("dom.js", "theme.js", "copy.js", "tables.js", "scales.js", "curves.js", "detail.js", "chart.js", "start.js")
+SCRIPTS = (
+    "dom.js", "theme.js", "copy.js", "tables.js", "scales.js", "curves.js", "detail.js", "tip.js", "chart.js",
+    "start.js",
+)  # fmt: skip
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"

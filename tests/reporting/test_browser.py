@@ -1,167 +1,24 @@
-"""A report in a real browser: what a reader sees, clicks, types, hears and prints."""
+"""A report in a real browser: what a reader sees, types, hears and prints."""
 
 from __future__ import annotations
 
 import base64
 import importlib.util
 import io
-import os
 import re
-import shutil
 from importlib.resources import files
 
 import pandas as pd
 import pytest
+from browsing import WHY, cells, in_browser, middle
 from made import EVIL, compared, html
 
 from archbench.markup import latex_table, markdown_table
-from archbench.reporting.columns import axes_of
 from archbench.words import summary_words
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-WHY = (
-    "no Chromium is installed" if BROWSER is None else
-    "playwright is not installed" if importlib.util.find_spec("playwright") is None else ""
-)  # fmt: skip
 if not WHY:
     from playwright.sync_api import expect
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(WHY), reason=WHY)]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # As root, which containers run as, Chromium has no sandbox.
-        words = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=BROWSER, args=words)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def opened(chromium, tmp_path):
-    """Return what opens a page; at the end it had written nothing to the console and asked for nothing."""
-    contexts, said = [], []
-
-    def open_(kind="usual", width=1280, height=900, **settings):
-        context = chromium.new_context(
-            viewport={"width": width, "height": height}, offline=True, reduced_motion="reduce", **settings
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(15_000)
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
-        page.on("request", lambda asked: said.append(asked.url) if not asked.url.startswith(("file:", "data:")) else 0)
-        file = tmp_path / "report.html"
-        file.write_text(html(kind), encoding="utf-8")
-        page.goto(file.as_uri())
-        if settings.get("java_script_enabled", True):
-            page.wait_for_selector("html[data-ready]")
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert said == []
-
-
-def cells(page, table, column):
-    return page.locator(f"#{table} tbody tr:not([hidden]) td:nth-child({column})").all_text_contents()
-
-
-def middle(page, place):
-    page.locator("#plot").scroll_into_view_if_needed()
-    box = page.locator(f".mean[data-place='{place}'] .mark").bounding_box()
-    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-
-
-def test_axes_are_switched_and_the_figure_follows(opened):
-    page = opened()
-    costs, scores = axes_of(compared()["usual"].frame())
-    assert page.locator("#x option").all_text_contents() == [axis.label for axis in costs]
-    assert page.locator("#y option").all_text_contents() == [axis.label for axis in scores]
-    before = page.locator(".mean").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
-    assert any(label.startswith("cnn@1k: Parameters 1,000, test accuracy 91 % [") for label in before)
-    page.select_option("#x", "train_step_us_cpu")
-    page.select_option("#y", "test_loss")
-    expect(page.locator("#said")).to_have_text(re.compile("^train on CPU, µs/step against test loss"))
-    labels = page.locator(".mean").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
-    assert any(re.match(r"net@1k: train on CPU, µs/step 150 \[", label) for label in labels)
-    assert page.is_checked("#logx")
-    places = "all => all.map(one => one.querySelector('.mark').getAttribute('transform'))"
-    logarithmic = page.locator(".mean").evaluate_all(places)
-    page.uncheck("#logx")
-    assert page.locator(".mean").evaluate_all(places) != logarithmic
-    assert page.locator(".seed").count() == 7  # the runs that are done
-    page.uncheck("#seeds")
-    assert page.locator(".seed").count() == 0
-
-
-def test_what_is_switched_off_in_the_legend_is_not_drawn(opened):
-    page = opened()
-    page.click("#legend button:has-text('net')")
-    assert page.locator("#legend button:has-text('net')").get_attribute("aria-pressed") == "false"
-    assert not any(
-        "net@" in label
-        for label in page.locator(".mean").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
-    )
-
-
-def test_a_tip_shows_every_figure_of_what_is_under_the_pointer(opened):
-    page = opened()
-    page.mouse.move(*middle(page, 0))
-    tip = page.locator("#tip")
-    tip.wait_for(state="visible")
-    said = dict(zip(tip.locator("dt").all_text_contents(), tip.locator("dd").all_text_contents(), strict=True))
-    assert said["parameters"] == "1,000"
-    assert said["test accuracy"].startswith("91 % [")
-    assert {"MACs", "train on CPU, µs/step", "infer on CPU, µs/step", "test loss", "MACs by fvcore"} <= set(said)
-    page.mouse.move(2, 2)
-    tip.wait_for(state="hidden")
-
-
-def test_a_click_opens_the_models_curves_layers_and_figures_and_escape_goes_back(opened):
-    page = opened()
-    page.mouse.click(*middle(page, 0))
-    detail = page.locator("#detail")
-    detail.wait_for(state="visible")
-    assert detail.locator("h3").text_content() == "cnn@1k"
-    assert page.evaluate("document.activeElement.id") == "detail-title"
-    assert detail.locator("svg.curve").count() == 2
-    assert detail.get_by_role("heading", name="Layers").count() == 1
-    head = detail.locator("table").last.locator("th").all_text_contents()
-    assert head == ["figure", "all", "seed 0", "seed 1", "seed 2"]
-    page.keyboard.press("Escape")
-    detail.wait_for(state="hidden")
-    assert page.evaluate("document.activeElement.classList.contains('mean')")
-
-
-def test_all_of_it_is_reached_by_keyboard(opened):
-    page = opened()
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
-    page.keyboard.press("Enter")
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.classList.contains('mean')"):
-            break
-    label = "document.activeElement.getAttribute('aria-label')"
-    first = page.evaluate(label)
-    page.keyboard.press("End")
-    last = page.evaluate(label)
-    assert last != first
-    assert page.locator("#tip").is_visible()
-    page.keyboard.press("Home")
-    assert page.evaluate(label) == first
-    page.keyboard.press("ArrowDown")
-    assert page.evaluate(label).split("@")[0] != first.split("@")[0]
-    page.keyboard.press("Enter")
-    page.locator("#detail").wait_for(state="visible")
-    page.keyboard.press("Escape")
-    assert page.evaluate("document.querySelectorAll('.mean[tabindex=\"0\"]').length") == 1
+pytestmark = in_browser
 
 
 def test_a_table_is_sorted_by_its_headings_and_empty_cells_stay_last(opened):

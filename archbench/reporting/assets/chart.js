@@ -9,7 +9,6 @@ const MARKERS = [
 const COLORS = 10;
 const REACH = 18; // pixels from a point within which it is meant
 const DODGE = 7; // pixels between families that have the same size
-const LONGEST = 40; // letters of a figure in the tip; what is opened by a click has all
 const WIDEST = 28; // pixels that all of them take
 
 const state = { hidden: new Set(), points: [], chosen: 0, focused: false };
@@ -209,51 +208,6 @@ function step(event, data) {
     node.setAttribute("tabindex", "0");
     node.focus();
   }
-}
-
-function hideTip() {
-  byId("tip").hidden = true;
-}
-
-// Every figure of a run, or those that a model's runs have in common and the means of the others.
-function figures(data, point) {
-  const group = data.groups[point.group];
-  const rows = [];
-  for (const [name, packed] of Object.entries(data.runs.figures)) {
-    const found = (point.run === undefined ? group.runs : [point.run]).map((run) => unpack(packed, run));
-    const [first] = found;
-    if (found.every((word) => word === first)) {
-      if (first) rows.push([name, first]);
-    } else {
-      const score = data.y.find((one) => one.label === name);
-      const cost = data.x.find((one) => one.label === name);
-      const [one, values] = score ? [score, group.scores[score.name]] : [cost, cost && group.at[cost.name]];
-      if (values) rows.push([name, format(one, values)]);
-    }
-  }
-  return rows;
-}
-
-const brief = (word) => (word.length > LONGEST ? `${word.slice(0, LONGEST - 1)}…` : word);
-
-function showTip(data, point, svg, box) {
-  const tip = byId("tip");
-  const group = data.groups[point.group];
-  const title = point.run === undefined
-    ? `${group.name}${group.runs.length > 1 ? `: mean of ${group.runs.length} runs [95 %]` : ""}`
-    : `${group.name}, seed ${data.runs.seeds[point.run]}`;
-  tip.replaceChildren(
-    make("strong", {}, title),
-    make("dl", {}, ...figures(data, point).map(([name, word]) => make("div", {}, make("dt", {}, name), make("dd", {}, brief(word))))),
-    ...group.notes.map((note) => make("p", {}, note)),
-  );
-  tip.hidden = false;
-  const [plot, scale] = [svg.getBoundingClientRect(), svg.getBoundingClientRect().width / box.width];
-  const [x, y] = [plot.left + point.px * scale, plot.top + point.py * scale];
-  const left = x + 16 + tip.offsetWidth < innerWidth ? x + 16 : Math.max(8, x - 16 - tip.offsetWidth);
-  const top = Math.max(8, Math.min(y + 16, innerHeight - tip.offsetHeight - 8));
-  tip.style.setProperty("left", `${left}px`);
-  tip.style.setProperty("top", `${top}px`);
 }
 
 function legend(data) {
