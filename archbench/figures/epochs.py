@@ -32,7 +32,10 @@ def curves(
     models: Sequence[str] | None = None,
     hue: str = "series",
 ) -> Axes:
-    """Draw a metric by epoch: the mean over seeds and the range of them, train dashed and validation solid.
+    """Draw a metric by epoch: the mean over seeds, train dashed and validation solid.
+
+    Where each line has a colour of its own, it has the range of its seeds behind it; by another column several lines
+    may have one colour.
 
     Args:
         epochs: one row a run, epoch and split (`archbench.frame.epochs_frame`).
@@ -47,10 +50,12 @@ def curves(
     ax = ax or new_axes()
     epochs = named(epochs)
     models = list(models or values_of(epochs, hue))
+    alone = hue == "series"
+    drawn = epochs if alone else _line_means(epochs, hue, metric)
     sns.lineplot(
-        epochs, x="epoch", y=metric, hue=hue, style="split", hue_order=models,
-        palette=colors(len(models)), style_order=["validation", "train"], errorbar=("pi", 100), ax=ax,
-        units=None if hue == "series" else "series", **({} if hue == "series" else {"estimator": None}),
+        drawn, x="epoch", y=metric, hue=hue, style="split", hue_order=models,
+        palette=colors(len(models)), style_order=["validation", "train"], ax=ax,
+        **({"errorbar": ("pi", 100)} if alone else {"units": "series", "estimator": None}),
     )  # fmt: skip
     if len(epochs) and epochs["epoch"].max() == 1:  # one point makes no line
         for line in ax.get_lines():
@@ -60,6 +65,12 @@ def curves(
     if metric != "loss":
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     return ax
+
+
+def _line_means(epochs: pd.DataFrame, hue: str, metric: str) -> pd.DataFrame:
+    """Return the mean over the seeds of each line: a row a line, epoch and split."""
+    keys = ["series", hue, "split", "epoch"]
+    return epochs.groupby(keys, sort=False, dropna=False)[metric].mean().reset_index()
 
 
 def curves_figure(epochs: pd.DataFrame) -> Figure:
@@ -105,7 +116,7 @@ def draw_curves(epochs: pd.DataFrame, wanted: Wanted | None = None) -> Drawn:
                     ax.set_title(heading(facet, value), parse_math=False)
         for ax in axes.flat:
             ax.set_visible(ax.has_data())
-        caption = captioned(figure, _caption(epochs), *warnings_of(epochs))
+        caption = captioned(figure, _caption(epochs, facet, hue), *warnings_of(epochs))
         if entries is not None:
             handles, names = (_without_headings(part, len(models)) for part in entries)
             shared_legend(figure, handles, names)
@@ -127,13 +138,13 @@ def _learned(epochs: pd.DataFrame) -> pd.DataFrame:
     return learned
 
 
-def _caption(epochs: pd.DataFrame) -> str:
-    keys = ["series", "budget"]
+def _caption(epochs: pd.DataFrame, facet: str, hue: str) -> str:
+    keys = [*dict.fromkeys(["series", hue, facet])]
     counts = epochs.groupby(keys, dropna=False)["seed"].nunique().tolist() if len(epochs) else [0]
     data = ", ".join(epochs["dataset"].unique()) if "dataset" in epochs else ""
     most = max(counts)
     seeds = f"{most}" if most == min(counts) else f"{min(counts)} to {most}"
-    mean = f"mean of {seeds} seeds and their range" if most > 1 else "one run a line"
+    mean = f"mean of {seeds} seeds{' and their range' if hue == 'series' else ''}" if most > 1 else "one run a line"
     return sentence(data, mean, "solid: validation, dashed: train")
 
 

@@ -242,6 +242,25 @@ def test_the_data_of_curves_is_mean_and_range():
     assert "mean of 2 seeds and their range" in one.caption
 
 
+def test_a_line_of_curves_by_another_column_is_the_mean_of_its_seeds():
+    """One colour has the lines of several models: each goes through its own means, an epoch a point."""
+    records = [
+        changed(record(model, 1000, seed, 0.9), lr=lr, seed=seed)
+        for model, lr in (("cnn", 0.1), ("net", 0.1), ("fixed", 0.2)) for seed in range(3)
+    ]  # fmt: skip
+    epochs = epochs_frame(records)
+    epochs = pd.concat([epochs.assign(epoch=epoch) for epoch in (1, 2, 3)], ignore_index=True)
+    epochs["accuracy"] = np.linspace(0, 1, len(epochs))
+    epochs["lr"] = epochs["model"].map({"cnn": 0.1, "net": 0.1, "fixed": 0.2})
+    one = figures.draw_curves(epochs, Wanted(hue="lr"))
+    means = epochs.groupby(["model", "split", "epoch"])["accuracy"].mean().unstack()  # noqa: PD010 - a grid it is
+    lines = [line for line in one.figure.axes[1].lines if len(line.get_xdata())]
+    drawn = sorted(line.get_ydata().tolist() for line in lines)
+    assert np.array(drawn) == pytest.approx(np.array(sorted(means.to_numpy().tolist())))
+    assert all(line.get_xdata().tolist() == [1, 2, 3] for line in lines)
+    assert "mean of 3 seeds;" in one.caption
+
+
 @pytest.mark.parametrize(
     ("name", "message", "remedy"),
     [
