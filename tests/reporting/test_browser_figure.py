@@ -118,3 +118,40 @@ def test_all_of_it_is_reached_by_keyboard(opened):
     page.locator("#detail").wait_for(state="visible")
     page.keyboard.press("Escape")
     assert page.evaluate("document.querySelectorAll('.mean[tabindex=\"0\"]').length") == 1
+
+
+def opened_model(page):
+    page.locator("#detail").wait_for(state="visible")
+    return page.locator("#detail h3").text_content()
+
+
+def test_after_a_click_keys_act_on_what_was_clicked(opened):
+    page = opened()
+    last = page.locator(".mean").count() - 1
+    name = page.locator(".mean").nth(last).get_attribute("aria-label").partition(":")[0]
+    page.mouse.click(*middle(page, last))
+    assert opened_model(page) == name
+    page.keyboard.press("Escape")
+    assert page.evaluate("document.activeElement.tabIndex") == 0
+    assert page.locator(".mean[tabindex='0']").count() == 1
+    page.keyboard.press("Enter")
+    assert opened_model(page) == name
+
+
+def test_a_screen_readers_click_opens_the_point_that_it_is_on(opened):
+    """It comes from no place in the window."""
+    page = opened()
+    for place in range(page.locator(".mean").count()):
+        mean = page.locator(".mean").nth(place)
+        mean.dispatch_event("click", {"clientX": 0, "clientY": 0})
+        assert opened_model(page) == mean.get_attribute("aria-label").partition(":")[0]
+
+
+def test_where_all_are_hidden_it_says_so(opened):
+    page = opened()
+    for entry in page.locator("#legend button").all():
+        entry.click()
+    assert page.locator("#plot").text_content().startswith("All are hidden")
+    assert page.locator("#said").text_content().startswith("All are hidden")
+    page.locator("#legend button").first.click()
+    assert page.locator(".mean").count() == 1

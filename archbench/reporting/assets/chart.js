@@ -98,7 +98,9 @@ function redraw(data) {
   state.chosen = Math.min(state.chosen, Math.max(0, means.length - 1));
   hideTip();
   if (!means.length) {
-    plot.replaceChildren(make("p", { class: "empty" }, "Nothing is known along these axes."));
+    const why = state.hidden.size === data.series.length ? "All are hidden: the names above show them again." : "Nothing is known along these axes.";
+    plot.replaceChildren(make("p", { class: "empty" }, why));
+    say(why);
     return;
   }
   const seeds = byId("seeds").checked ? points.filter((point) => point.run !== undefined) : [];
@@ -162,15 +164,26 @@ function watch(svg, data, box) {
   });
   svg.addEventListener("pointerleave", hideTip);
   svg.addEventListener("click", (event) => {
-    const point = meant(event);
+    // A pointer hits what is drawn of a point, and means what its tip shows; a screen reader clicks the point itself.
+    const own = state.means[event.target.closest(".mean")?.dataset.place];
+    const point = event.target === own?.node ? own : meant(event) ?? own;
     if (point) open(data, point);
   });
   svg.addEventListener("focusin", (event) => {
     const place = event.target.closest(".mean")?.dataset.place;
-    if (place !== undefined && event.target.matches(":focus-visible")) showTip(data, state.means[place], svg, box);
+    if (place === undefined) return;
+    choose(Number(place));
+    if (event.target.matches(":focus-visible")) showTip(data, state.means[place], svg, box);
   });
   svg.addEventListener("focusout", hideTip);
   svg.addEventListener("keydown", (event) => step(event, data));
+}
+
+// The point that keys act on, and the only one that Tab comes to.
+function choose(place) {
+  state.means[state.chosen].node.setAttribute("tabindex", "-1");
+  state.chosen = place;
+  state.means[place].node.setAttribute("tabindex", "0");
 }
 
 function open(data, point) {
@@ -202,11 +215,7 @@ function step(event, data) {
     hideTip();
   } else if (/^Arrow|^Home$|^End$/.test(event.key)) {
     event.preventDefault();
-    state.means[state.chosen].node.setAttribute("tabindex", "-1");
-    state.chosen = state.means.indexOf(neighbour(event.key));
-    const { node } = state.means[state.chosen];
-    node.setAttribute("tabindex", "0");
-    node.focus();
+    neighbour(event.key).node.focus();
   }
 }
 
