@@ -34,6 +34,23 @@ def test_a_table_is_sorted_by_its_headings_and_empty_cells_stay_last(opened):
     assert cells(page, "summary-table", column)[0].startswith("94")
 
 
+@pytest.mark.parametrize(
+    ("words", "ordered"),
+    [
+        (["12 failed", "30k to 200k", "28.8k", "950"], ["950", "28.8k", "12 failed", "30k to 200k"]),
+        (["1.53x [1.49, 1.54] unstable", "12.5x", "1.9x", "2e1"], ["1.53x [1.49, 1.54] unstable", "1.9x", "12.5x", "2e1"]),
+        (["28,775", "1.60M", "+0.7 ± 3.5", "1x28x28"], ["+0.7 ± 3.5", "28,775", "1.60M", "1x28x28"]),
+    ],
+)  # fmt: skip
+def test_cells_are_sorted_by_the_numbers_that_they_are(opened, words, ordered):
+    page = opened()
+    page.locator("#summary-table tbody td:nth-child(2)").evaluate_all(
+        "(cells, words) => cells.forEach((cell, place) => { cell.textContent = words[place]; })", words
+    )
+    page.locator("#summary-table th").nth(1).get_by_role("button").click()
+    assert cells(page, "summary-table", 2) == ordered
+
+
 def test_rows_are_filtered_by_what_is_typed(opened):
     page = opened("several data sets")
     every = len(cells(page, "summary-table", 1))

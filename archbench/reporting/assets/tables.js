@@ -3,9 +3,10 @@
 const FEW = 5; // rows that need no filter
 const FACTORS = { k: 1e3, M: 1e6, G: 1e9 };
 
-// The number that a cell begins with: 28,775, 1.60M, +0.7 ± 3.5, 1.53x [1.49, 1.54] unstable; `1 failed` is none.
+// The number that a cell begins with: 28,775, 1.60M, +0.7 ± 3.5, 1.53x [1.49, 1.54] unstable; `1 failed` is none, and
+// no part of a number is taken for it.
 function numberIn(text) {
-  const found = /^([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)([kMG](?!\w))?(?! (?!missed|tie|unstable)[a-z])/.exec(text);
+  const found = /^([+-]?[\d,]*\.?\d+(?:e[+-]?\d+)?)([kMG])?x?(?![\w.,])(?! (?!missed|tie|unstable)[a-z])/.exec(text);
   return found ? Number(found[1].replaceAll(",", "")) * (FACTORS[found[2]] ?? 1) : null;
 }
 
