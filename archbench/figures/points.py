@@ -9,16 +9,18 @@ import numpy as np
 
 from archbench import stats
 from archbench.figures.labels import Name, label, shared_legend
-from archbench.figures.names import fitting, named, rows_of, values_of
+from archbench.figures.names import fitting, named, rows_of, rows_where, value_words, values_of
 from archbench.figures.quantities import log_ticks, scaled_axis, widen
 from archbench.figures.style import colors, markers, text_pt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    Key = tuple[str, Any]  # of a line: its series and value of the hue; None where that is missing or there is no hue
 
 DODGE_PT = 7.0  # between families that have the same size
 WIDEST_PT = 28.0  # that all of them take
@@ -120,7 +122,7 @@ def _place(group: pd.DataFrame, x: str, xs: list[float]) -> stats.Estimate | Non
 
 
 def draw_points(
-    data: pd.DataFrame, ax: Axes, x: str, *, hue: str | None = None, lines: dict[str, Line] | None = None
+    data: pd.DataFrame, ax: Axes, x: str, *, hue: str | None = None, lines: Mapping[Key, Line] | None = None
 ) -> list[Name]:
     """Draw the rows of `points`; return the names that are to be written beside them."""
     from matplotlib.ticker import PercentFormatter
@@ -134,21 +136,17 @@ def draw_points(
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
     names = []
     many = int((data["what"] == "run").sum()) > MOST_SHAPES
-    for series in positive.index[positive]:
+    for series in [*positive.index[positive], *positive.index[~positive]]:
         own = data[data["series"] == series]
-        for value in values_of(own, hue) if hue and hue in own else [None]:
-            part = own if value is None or hue not in own else own[own[hue] == value]
-            line = lines[_line_key(series, hue, value)]
+        for value in values_of(own, hue) if hue else [None]:
+            part = rows_where(own, hue, value) if hue else own
+            line = lines[series, value]
+            if not positive[series]:
+                names += _draw_across(ax, part, x, line, float(data[x].max()))
+                continue
             figure = ax.get_figure(root=True)
             aside = offset_copy(ax.transData, figure, x=line.aside_pt, units="points")
             names += _draw_line(ax, part, x, str(series), line, aside, many=many)
-    for series in positive.index[~positive]:
-        own = measured[(measured["series"] == series) & (measured["what"] == "mean")]
-        line = lines[_line_key(series, hue, own[hue].iloc[0] if hue in own else None)]
-        mean = float(own[Y].mean())
-        ax.axhline(mean, color=line.color, linestyle="--")
-        most = float(data[x].max())
-        names.append(Name(f"{fitting(str(series))}, {_nothing(x)}", most if most > 0 else 1.0, mean, line.color))
     ax.margins(x=0.12, y=0.08)
     ax.autoscale_view()
     widen(ax)
@@ -189,23 +187,27 @@ def _draw_line(ax: Axes, part: pd.DataFrame, x: str, name: str, line: Line, asid
     return [Name(fitting(name), float(xs[-1]), float(ys[-1]), line.color, line.aside_pt)] if len(xs) else []
 
 
-def lines_of(data: pd.DataFrame, x: str, hue: str | None) -> dict[str, Line]:
-    """Return the lines of a scatter by series, or by the value of `hue`."""
-    keys = [*dict.fromkeys(data.loc[data["what"] == "mean", "series"])]
-    values = values_of(data[data["what"] == "mean"], hue) if hue and hue in data else keys
-    sized = data[data["what"] == "mean"].groupby("series", sort=False)[x].min() > 0
-    beside = [key for key in keys if sized.get(key)]
+def _draw_across(ax: Axes, part: pd.DataFrame, x: str, line: Line, most: float) -> list[Name]:
+    """Draw a line that costs nothing across the axes, named where they end: `most` is the highest cost of all."""
+    accuracy = float(part.loc[part["what"] == "mean", Y].mean())
+    ax.axhline(accuracy, color=line.color, linestyle="--")
+    return [Name(f"{fitting(line.name)}, {_nothing(x)}", most if most > 0 else 1.0, accuracy, line.color)]
+
+
+def lines_of(data: pd.DataFrame, x: str, hue: str | None) -> dict[Key, Line]:
+    """Return the lines of a scatter, coloured by series, or by the value of `hue`."""
+    means = data[data["what"] == "mean"]
+    series = [*dict.fromkeys(means["series"])]
+    sized = means.groupby("series", sort=False)[x].min() > 0
+    beside = [one for one in series if sized[one]]
     asides = _asides(data, x, beside)
-    places = values if hue in data else [*beside, *(key for key in keys if key not in beside)]
-    looks = dict(zip(map(str, places), zip(colors(len(places)), markers(len(places)), strict=True), strict=True))
-    found = {}
-    for series in keys:
-        for value in values if hue in data else [series]:
-            color, marker = looks[str(value)]
-            found[_line_key(series, hue if hue in data else None, value)] = Line(
-                str(series), color, marker, asides.get(series, 0.0)
-            )
-    return found
+    values = values_of(means, hue) if hue else [None]
+    places = values if hue else [*beside, *(one for one in series if one not in beside)]
+    looks = dict(zip(places, zip(colors(len(places)), markers(len(places)), strict=True), strict=True))
+    return {
+        (one, value): Line(str(one), *looks[value if hue else one], asides.get(one, 0.0))
+        for one in series for value in values
+    }  # fmt: skip
 
 
 def _asides(data: pd.DataFrame, x: str, names: Sequence[Any]) -> dict[Any, float]:
@@ -227,10 +229,6 @@ def _meet(logs: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
     return bool((np.abs(logs[:, None] - others[None]) < NEAR).any())
 
 
-def _line_key(series: Any, hue: str | None, value: Any) -> str:
-    return f"{series}\n{value}" if hue and value is not None else str(series)
-
-
 def _nothing(x: str) -> str:
     return "no parameters" if x == "params" else f"no {x}"
 
@@ -246,15 +244,15 @@ def _make_room(ax: Axes, names: Sequence[Name]) -> None:
     ax.set_xlim(low, high * (high / low) ** share if ax.get_xscale() == "log" else high + share * (high - low))
 
 
-def legend_entries(lines: dict[str, Line], hue: str | None) -> tuple[list[Any], list[str]]:
+def legend_entries(lines: Mapping[Key, Line], hue: str | None) -> tuple[list[Any], list[str]]:
     """Return what a legend shows of the lines of a scatter: a handle and a name for each colour."""
     from matplotlib.lines import Line2D
 
-    entries: dict[str, Line] = {}
-    for key, line in lines.items():
-        series, _, value = key.partition("\n")
-        entries.setdefault(value if hue else series, line)
-    return [Line2D([], [], color=one.color, marker=one.marker) for one in entries.values()], list(entries)
+    entries: dict[Any, tuple[Any, str]] = {}
+    for (series, value), line in lines.items():
+        handle = Line2D([], [], color=line.color, marker=line.marker)
+        entries.setdefault(value if hue else series, (handle, value_words(hue, value) if hue else series))
+    return [handle for handle, _ in entries.values()], [name for _, name in entries.values()]
 
 
 def new_axes() -> Axes:

@@ -69,18 +69,18 @@ def draw_scatter(
             found.append(data.assign(**{facet: part[facet].iloc[0]}) if facet and facet not in data else data)
             whole_set = facet in {None, "dataset"} and len(values_of(part, "dataset")) == 1
             if concluded is not None and whole_set:
-                series = {str(name): lines[str(name)].color for name in data["series"] if str(name) in lines}
-                said += draw_beside(ax, concluded, part["dataset"].iloc[0], x, series)
+                colors = {} if hue else {series: line.color for (series, _), line in lines.items()}
+                said += draw_beside(ax, concluded, part["dataset"].iloc[0], x, colors)
         data = pd.concat(found, ignore_index=True)
         caption = captioned(figure, _caption(frame, data, x, note), sentence(*dict.fromkeys(said)), *warnings_of(frame))
-        if hue and hue in data:
+        if hue:
             shared_legend(figure, *legend_entries(lines, hue), title=words_of(hue))
         placed = [label(ax, names) for ax, names in drawn]
         if not all(placed):
             for ax, _ in drawn:
                 for text in list(ax.texts):
                     text.remove()
-            if not (hue and hue in data):
+            if not hue:
                 shared_legend(figure, *legend_entries(lines, None))
     name = "-".join(["scatter", *([_short(wanted.x)] if wanted.x and x != "params" else [])])
     return Drawn(name, figure, data, caption, tuple(_sentences(data, x, hue)), wanted.style)

@@ -87,6 +87,16 @@ def test_a_hue_has_a_colour_a_value_and_a_legend_and_a_facet_has_a_panel():
     assert set(one.data["batch_size"]) == {8, 16, 32}
 
 
+def test_what_has_no_value_of_the_hue_is_drawn_once_and_named():
+    frame = runs_frame(GRID)
+    frame["momentum"] = frame["lr"].map({0.1: 0.9})  # the others have none
+    one = figures.draw_scatter(frame, Wanted(hue="momentum"))
+    (ax,) = one.figure.axes
+    assert [y for _, y in drawn_points(ax, 0.5)] == pytest.approx(sorted(frame["test_accuracy"]))
+    (legend,) = one.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["0.9", "no momentum"]
+
+
 def test_every_panel_of_a_scatter_shows_all_of_its_points():
     budgets = (1000, 50_000, 1_000_000)
     records = [record(name, b, s, 0.5 + s / 10) for name in ("cnn", "net") for b in budgets for s in range(2)]
