@@ -20,6 +20,7 @@ from archbench.figures import (
     save,
 )  # fmt: skip
 from archbench.figures.captions import data_words, lost_words, sentence
+from archbench.figures.names import named, values_of
 from archbench.files import write_file
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def draw(compared: Compared, kind: str, wanted: Wanted | None = None) -> list[Dr
     makers: dict[str, Callable[[], list[Drawn]]] = {
         "scatter": lambda: [_scatter(compared, wanted)],
         "curves": lambda: [_curves(compared, wanted)],
-        "overhead": lambda: [draw_overhead(compared.overhead(), wanted, _about(compared.frame()))],
+        "overhead": lambda: [_overhead(compared, wanted)],
         "heatmap": lambda: [draw_heat(compared.frame(), wanted)],
         "batch": lambda: [draw_batches(batch_frame(compared.frame()), _about(compared.frame()), wanted)],
         "weights": lambda: [*compared.first_layers()],
@@ -136,10 +137,18 @@ def _scatter(compared: Compared, wanted: Wanted) -> Drawn:
 
 
 def _curves(compared: Compared, wanted: Wanted) -> Drawn:
-    frame, epochs = compared.frame(), compared.epochs()
+    frame, epochs = named(compared.frame()), compared.epochs()
     further = [column for column in frame.columns if column not in epochs.columns]
     about = frame[["key", "case", *further]].drop_duplicates(["key", "case"])
-    return draw_curves(epochs.merge(about, on=["key", "case"], how="left"), wanted)
+    hue = wanted.hue or "series"
+    names = values_of(frame, hue) if hue in frame else ()
+    return draw_curves(epochs.merge(about, on=["key", "case"], how="left"), wanted, names)
+
+
+def _overhead(compared: Compared, wanted: Wanted) -> Drawn:
+    frame = named(compared.frame())
+    series = dict(zip(zip(frame["model"], frame["case"], strict=True), frame["series"], strict=True))
+    return draw_overhead(compared.overhead(), wanted, _about(frame), series)
 
 
 def _about(frame: pd.DataFrame) -> str:
@@ -154,7 +163,6 @@ def published_points(compared: Compared, frame: pd.DataFrame, x: str | None = No
     """
     import pandas as pd
 
-    from archbench.figures.names import named
     from archbench.figures.quantities import number_column
 
     file = compared.folder / "published.csv"

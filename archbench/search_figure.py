@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.figures import MARKERS, colors, fitting, in_legend, new_figure, styled, warnings_of
+from archbench.figures import fitting, in_legend, looks, new_figure, styled, warnings_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,8 +21,9 @@ def best_so_far(trials: pd.DataFrame, ax: Axes) -> Axes:
     """
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    groups = list(trials.groupby("model", sort=False))
-    for (model, group), color, marker in zip(groups, colors(len(groups)), MARKERS * len(groups), strict=False):
+    own = looks(trials["model"])
+    for model, group in trials.groupby("model", sort=False):
+        color, marker = own[model]
         ax.plot(group["trial"], group["validation_accuracy"], marker, color=color, markersize=4, alpha=0.4)
         ax.step(group["trial"], group["best_so_far"], where="post", color=color, label=in_legend(fitting(str(model))))
     ax.set(xlabel="trial", ylabel="validation accuracy")

@@ -11,11 +11,11 @@ from archbench.figures.overheads import draw_overhead, overhead_bars
 from archbench.figures.points import scatter
 from archbench.figures.save import FORMATS, parse_formats, save
 from archbench.figures.scatters import draw_scatter, scatter_figure
-from archbench.figures.style import MARKERS, STYLES, WIDTHS, colors, new_figure, styled
+from archbench.figures.style import STYLES, WIDTHS, colors, looks, new_figure, styled
 
 __all__ = [
-    "FORMATS", "MARKERS", "STYLES", "WIDTHS", "Concluded", "Drawn", "Wanted", "batch_figure", "batch_frame", "colors",
-    "curves", "curves_figure", "draw_batches", "draw_curves", "draw_heat", "draw_overhead", "draw_scatter", "fitting",
-    "heat", "in_legend", "new_figure", "overhead_bars", "parse_formats", "save", "scatter", "scatter_figure", "styled",
+    "FORMATS", "STYLES", "WIDTHS", "Concluded", "Drawn", "Wanted", "batch_figure", "batch_frame", "colors", "curves",
+    "curves_figure", "draw_batches", "draw_curves", "draw_heat", "draw_overhead", "draw_scatter", "fitting", "heat",
+    "in_legend", "looks", "new_figure", "overhead_bars", "parse_formats", "save", "scatter", "scatter_figure", "styled",
     "warnings_of",
 ]  # fmt: skip

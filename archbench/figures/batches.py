@@ -10,7 +10,7 @@ from archbench.figures.captions import captioned
 from archbench.figures.drawn import Drawn, Wanted
 from archbench.figures.labels import shared_legend
 from archbench.figures.names import in_legend, values_of
-from archbench.figures.style import colors, markers, new_figure, styled, text_pt
+from archbench.figures.style import looks, new_figure, styled, text_pt
 from archbench.units import number
 
 if TYPE_CHECKING:
@@ -37,11 +37,9 @@ def draw_batches(frame: pd.DataFrame, caption: str = "", wanted: Wanted | None =
     """
     wanted = wanted or Wanted()
     panels = [one for one, _ in frame.groupby(["mode", "device", "threads"], sort=False)]
-    lines = list(dict.fromkeys(zip(frame["model"], frame["engine"], strict=True)))
-    looks = dict(zip(lines, zip(colors(len(lines)), markers(len(lines)), strict=True), strict=True))
     said = []
     with styled(wanted.style):
-        looks = dict(zip(lines, zip(colors(len(lines)), markers(len(lines)), strict=True), strict=True))
+        own = looks(zip(frame["model"], frame["engine"], strict=True))
         columns = 1 if wanted.width == "column" else len(panels)
         rows = -(-len(panels) // columns)
         height = rows * (wanted.width_in / max(columns, 1 if wanted.width == "column" else 2) * HEIGHT)
@@ -54,7 +52,7 @@ def draw_batches(frame: pd.DataFrame, caption: str = "", wanted: Wanted | None =
                 x, y = line["batch_size"], line["us_per_sample"]
                 reach = [(line["step_us"] - line["step_us_low"]) / x, (line["step_us_high"] - line["step_us"]) / x]
                 name = str(model) if engine == "eager" else f"{model} ({engine})"
-                color, marker = looks[model, engine]
+                color, marker = own[model, engine]
                 ax.errorbar(x, y, yerr=None if reach[0].isna().any() else reach, marker=marker, color=color,
                             capsize=0.3 * text_pt(), label=in_legend(name))  # fmt: skip
                 ends = f"{y.iloc[0]:.3g} µs a sample in batches of {x.iloc[0]}, {y.iloc[-1]:.3g} of {x.iloc[-1]}"

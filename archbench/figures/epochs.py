@@ -10,15 +10,17 @@ from archbench.figures.labels import shared_legend
 from archbench.figures.names import named, plain, rows_of, rows_where, values_of
 from archbench.figures.points import new_axes
 from archbench.figures.quantities import column_of
-from archbench.figures.style import colors, new_figure, styled, text_pt
+from archbench.figures.style import looks, new_figure, styled, text_pt
 from archbench.markup import visible
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from archbench.figures.style import Look
 
 COLUMNS = {"column": 2, "text": 3, "full": 4}  # panels beside each other
 HEIGHT = 0.72  # of a panel in its width
@@ -31,6 +33,7 @@ def curves(
     ax: Axes | None = None,
     models: Sequence[str] | None = None,
     hue: str = "series",
+    own: Mapping[Any, Look] | None = None,
 ) -> Axes:
     """Draw a metric by epoch: the mean over seeds, train dashed and validation solid.
 
@@ -43,6 +46,7 @@ def curves(
         ax: where; by default new axes.
         models: all families in their order, where panels that lack some share a legend; by default those of `epochs`.
         hue: the column whose values have the colours.
+        own: how each of these looks; by default as the first, the second, ...
     """
     import seaborn as sns
     from matplotlib.ticker import MaxNLocator, PercentFormatter
@@ -50,11 +54,12 @@ def curves(
     ax = ax or new_axes()
     epochs = named(epochs)
     models = list(models or values_of(epochs, hue))
+    own = own or looks(models)
     alone = hue == "series"
     drawn = epochs if alone else _line_means(epochs, hue, metric)
     sns.lineplot(
         drawn, x="epoch", y=metric, hue=hue, style="split", hue_order=models,
-        palette=colors(len(models)), style_order=["validation", "train"], ax=ax,
+        palette=[own[name].color for name in models], style_order=["validation", "train"], ax=ax,
         **({"errorbar": ("pi", 100)} if alone else {"units": "series", "estimator": None}),
     )  # fmt: skip
     if len(epochs) and epochs["epoch"].max() == 1:  # one point makes no line
@@ -78,12 +83,13 @@ def curves_figure(epochs: pd.DataFrame) -> Figure:
     return draw_curves(epochs).figure
 
 
-def draw_curves(epochs: pd.DataFrame, wanted: Wanted | None = None) -> Drawn:
+def draw_curves(epochs: pd.DataFrame, wanted: Wanted | None = None, names: Sequence[Any] = ()) -> Drawn:
     """Return the curves of a frame: loss above accuracy, a column a budget, or a value of another column.
 
     Args:
         epochs: one row a run, epoch and split, with the columns that `wanted` names.
         wanted: `hue`, by default the line; `facet`, by default `budget`; `style` and `width`.
+        names: all lines of the comparison, or values of the hue, so that they look as in its other figures.
 
     Raises:
         InputError: a column that is not there.
@@ -100,11 +106,11 @@ def draw_curves(epochs: pd.DataFrame, wanted: Wanted | None = None) -> Drawn:
         height = rows * (wanted.width_in / max(columns, 2) * HEIGHT + 0.5 * text_pt() / 72)
         figure = new_figure(wanted.width_in, height)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
-        entries = None
+        entries, own_looks = None, looks([*names, *models])
         for index, value in enumerate(values):
             own = rows_where(epochs, facet, value)
             for offset, metric in enumerate(METRICS):
-                ax = curves(own, metric, axes[2 * (index // columns) + offset, index % columns], models, hue)
+                ax = curves(own, metric, axes[2 * (index // columns) + offset, index % columns], models, hue, own_looks)
                 entries = ax.get_legend_handles_labels()
                 if (legend := ax.get_legend()) is not None:
                     legend.remove()

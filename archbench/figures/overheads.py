@@ -9,12 +9,16 @@ from archbench.figures.captions import captioned, sentence, warnings_of
 from archbench.figures.drawn import Drawn, Wanted
 from archbench.figures.names import fitting, plain, rows_of
 from archbench.figures.points import new_axes
-from archbench.figures.style import LINE_CONTRAST, colors, ink, legible, new_figure, styled, text_pt
+from archbench.figures.style import LINE_CONTRAST, ink, legible, looks, new_figure, styled, text_pt
 from archbench.units import compact, ratio
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from matplotlib.axes import Axes
+
+    Key = tuple[str, str]  # model and case
 
 RATIOS = {
     "macs_ratio": "MACs", "train_ratio_cpu": "training step (cpu)", "infer_ratio_cpu": "inference step (cpu)",
@@ -25,17 +29,20 @@ BAR_LINES = 1.75  # height of a bar with the gap to the next, in lines of text
 ROOM = 1.35  # of the axis behind the longest bar, for its figure
 
 
-def overhead_bars(overhead: pd.DataFrame, column: str, ax: Axes | None = None) -> Axes:
+def overhead_bars(
+    overhead: pd.DataFrame, column: str, ax: Axes | None = None, series: Mapping[Key, str] | None = None
+) -> Axes:
     """Draw a column of ratios as bars, a bar a model and budget, with its interval; hatched where it is unstable.
 
     Args:
         overhead: `archbench.tables.overhead`.
         column: `macs_ratio`, `train_ratio_cpu`, ...
         ax: where; by default new axes.
+        series: by model and case the line of the other figures that has the same colour; by default the model.
     """
     ax = ax or new_axes()
-    models = list(dict.fromkeys(overhead["model"]))
-    palette = dict(zip(models, colors(len(models)), strict=True))
+    series = series or {_key(row): row["model"] for row in rows_of(overhead)}
+    own = looks(series.values())
     highest = 1.0
     for place, row in enumerate(rows_of(overhead)):
         value, low, high = (_known(row.get(f"{column}{end}")) for end in ("", "_low", "_high"))
@@ -43,7 +50,7 @@ def overhead_bars(overhead: pd.DataFrame, column: str, ax: Axes | None = None) -
             ax.text(0.02, place, "not measured", va="center", alpha=0.7, transform=ax.get_yaxis_transform())
             continue
         unstable = _known_text(row.get(column.replace("_ratio_", "_unstable_")))
-        color = palette[row["model"]]
+        color = own[series[_key(row)]].color
         ax.barh(
             place, value, height=0.66, color=color, alpha=0.55 if row["is_baseline"] else 0.9,
             hatch=HATCH if unstable else None, edgecolor=legible(ink(), LINE_CONTRAST) if unstable else color,
@@ -66,13 +73,19 @@ def overhead_bars(overhead: pd.DataFrame, column: str, ax: Axes | None = None) -
     return ax
 
 
-def draw_overhead(overhead: pd.DataFrame, wanted: Wanted | None = None, caption: str = "") -> Drawn:
+def draw_overhead(
+    overhead: pd.DataFrame,
+    wanted: Wanted | None = None,
+    caption: str = "",
+    series: Mapping[Key, str] | None = None,
+) -> Drawn:
     """Return the overhead of every model as bars, a panel a ratio.
 
     Args:
         overhead: `archbench.tables.overhead`.
         wanted: `style` and `width`.
         caption: what it was measured on.
+        series: as for `overhead_bars`.
 
     Raises:
         InputError: nothing has a ratio.
@@ -89,7 +102,7 @@ def draw_overhead(overhead: pd.DataFrame, wanted: Wanted | None = None, caption:
         figure = new_figure(wanted.width_in, rows * (bars_in + 5.5 * text_pt() / 72) + 2 * text_pt() / 72)
         axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for column, ax in zip(found, axes.flat, strict=True):
-            overhead_bars(overhead, column, ax)
+            overhead_bars(overhead, column, ax, series)
             if not stacked:
                 ax.label_outer()
         unstable = overhead.filter(like="_unstable_").notna().any(axis=None)
@@ -104,6 +117,10 @@ def draw_overhead(overhead: pd.DataFrame, wanted: Wanted | None = None, caption:
             *warnings_of(overhead),
         )  # fmt: skip
     return Drawn("overhead", figure, overhead, caption, tuple(_sentences(overhead, found)), wanted.style)
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return row["model"], row.get("case") or ""
 
 
 def _name(row: dict[str, Any]) -> str:

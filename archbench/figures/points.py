@@ -11,7 +11,7 @@ from archbench import stats
 from archbench.figures.labels import Name, label, shared_legend
 from archbench.figures.names import fitting, named, rows_of, rows_where, value_words, values_of
 from archbench.figures.quantities import log_ticks, scaled_axis, widen
-from archbench.figures.style import colors, markers, text_pt
+from archbench.figures.style import looks, text_pt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -62,11 +62,12 @@ def scatter(
     """
     ax = ax or new_axes()
     data = points(frame, x, hue=hue, published=published)
-    names = draw_points(data, ax, x, hue=hue)
+    lines = lines_of(data, x, hue, values_of(named(frame), hue or "series"))
+    names = draw_points(data, ax, x, lines, hue=hue)
     if not label(ax, names):
         figure = ax.get_figure(root=True)
         assert figure is not None  # noqa: S101 - axes that are drawn on have one
-        shared_legend(figure, *legend_entries(lines_of(data, x, hue), hue))
+        shared_legend(figure, *legend_entries(lines, hue))
     return ax
 
 
@@ -122,7 +123,7 @@ def _place(group: pd.DataFrame, x: str, xs: list[float]) -> stats.Estimate | Non
 
 
 def draw_points(
-    data: pd.DataFrame, ax: Axes, x: str, *, hue: str | None = None, lines: Mapping[Key, Line] | None = None
+    data: pd.DataFrame, ax: Axes, x: str, lines: Mapping[Key, Line], *, hue: str | None = None
 ) -> list[Name]:
     """Draw the rows of `points`; return the names that are to be written beside them."""
     from matplotlib.ticker import PercentFormatter
@@ -130,7 +131,6 @@ def draw_points(
 
     measured = data[data["what"] != "published"]
     positive = measured.groupby("series", sort=False)[x].min() > 0
-    lines = lines_of(data, x, hue) if lines is None else lines
     scaled_axis(ax, x, data[x].astype(float))
     ax.set_ylabel("test accuracy")
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
@@ -194,18 +194,17 @@ def _draw_across(ax: Axes, part: pd.DataFrame, x: str, line: Line, most: float) 
     return [Name(f"{fitting(line.name)}, {_nothing(x)}", most if most > 0 else 1.0, accuracy, line.color)]
 
 
-def lines_of(data: pd.DataFrame, x: str, hue: str | None) -> dict[Key, Line]:
-    """Return the lines of a scatter, coloured by series, or by the value of `hue`."""
+def lines_of(data: pd.DataFrame, x: str, hue: str | None, names: Sequence[Any]) -> dict[Key, Line]:
+    """Return the lines of a scatter, coloured by series, or by the value of `hue`; `names` are all of these."""
     means = data[data["what"] == "mean"]
     series = [*dict.fromkeys(means["series"])]
     sized = means.groupby("series", sort=False)[x].min() > 0
     beside = [one for one in series if sized[one]]
     asides = _asides(data, x, beside)
     values = values_of(means, hue) if hue else [None]
-    places = values if hue else [*beside, *(one for one in series if one not in beside)]
-    looks = dict(zip(places, zip(colors(len(places)), markers(len(places)), strict=True), strict=True))
+    own = looks(names)
     return {
-        (one, value): Line(str(one), *looks[value if hue else one], asides.get(one, 0.0))
+        (one, value): Line(str(one), *own[value if hue else one], asides.get(one, 0.0))
         for one in series for value in values
     }  # fmt: skip
 

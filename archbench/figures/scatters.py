@@ -62,10 +62,10 @@ def draw_scatter(
         figure.set_figheight(max(figure.get_figheight(), min(names, 60) * LEAST_NAME_IN * wanted.width_in / 9))
         found, drawn, said = [], [], []
         whole = points(frame, x, hue=hue, published=published)
-        lines = lines_of(whole, x, hue)
+        lines = lines_of(whole, x, hue, values_of(frame, hue or "series"))
         for ax, part in panels(figure, frame, facet, most=most_columns(wanted), share=False):
             data = points(part, x, hue=hue, published=_of(published, part))
-            drawn.append((ax, draw_points(data, ax, x, hue=hue, lines=lines)))
+            drawn.append((ax, draw_points(data, ax, x, lines, hue=hue)))
             found.append(data.assign(**{facet: part[facet].iloc[0]}) if facet and facet not in data else data)
             whole_set = facet in {None, "dataset"} and len(values_of(part, "dataset")) == 1
             if concluded is not None and whole_set:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from archbench.choices import choose
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from matplotlib.figure import Figure
 
@@ -120,6 +120,23 @@ def colors(count: int) -> list[Any]:
 def markers(count: int) -> list[str]:
     """Return so many markers; beside `colors` no pair of the two comes again before the hundredth."""
     return [MARKERS[(place + place // len(MARKERS)) % len(MARKERS)] for place in range(count)]
+
+
+class Look(NamedTuple):
+    """How a line is told from the others."""
+
+    color: Any
+    marker: str
+
+
+def looks(names: Iterable[Any]) -> dict[Any, Look]:
+    """Return a look a name, in the style that is in force.
+
+    Figures that are given all names of a comparison, in the order of its frame, show each alike, whichever of them they
+    draw; so does the page of a report.
+    """
+    different = list(dict.fromkeys(names))
+    return dict(zip(different, map(Look, colors(len(different)), markers(len(different))), strict=True))
 
 
 def legible(color: Any, least: float = TEXT_CONTRAST) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archbench import stats
+from archbench.figures.names import named
 from archbench.reporting.columns import TIMED, Axis, axes_of, worded
 from archbench.reporting.layers import layer_tables
 from archbench.schema import SPLITS_OF_AN_EPOCH
@@ -62,6 +63,7 @@ def chart_of(
         "x": [axis._asdict() for axis in costs],
         "y": [axis._asdict() for axis in scores],
         "series": list(dict.fromkeys(series)),
+        "looks": _looks(frame, [group[0] for group in groups], series),
         "runs": {
             "figures": {name: _packed(words) for name, words in worded(frame, figures=True).items()},
             "facts": {name: _packed(words) for name, words in worded(frame, figures=False).items()},
@@ -87,6 +89,23 @@ def chart_of(
         ],
         "layers": tables,
     }  # fmt: skip
+
+
+def _looks(frame: pd.DataFrame, firsts: Sequence[int], series: Sequence[str]) -> list[int]:
+    """Return the place of each line's look among those of the figures that stand still.
+
+    Args:
+        frame: one row a run.
+        firsts: the first run of each group.
+        series: the line of each group.
+    """
+    lines = named(frame)["series"].tolist()
+    places = {name: place for place, name in enumerate(dict.fromkeys(lines))}
+    found: dict[str, int] = {}
+    for first, name in zip(firsts, series, strict=True):
+        found.setdefault(name, places[lines[first]])
+    # Two lines of one model, as of its sizes and of its family, would look alike.
+    return list(found.values()) if len(set(found.values())) == len(found) else list(range(len(found)))
 
 
 def _named(points: Sequence[Row]) -> dict[Place, Row]:

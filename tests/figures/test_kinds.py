@@ -8,13 +8,17 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from test_tables import BASE, RECORDS, SLOW, record
 
 from archbench import figures
+from archbench.comparison import Comparison
 from archbench.errors import InputError
 from archbench.figures import Wanted
 from archbench.frame import epochs_frame, runs_frame
+from archbench.reporting import page_of
+from archbench.schema import Study
 from archbench.tables import overhead
 
 
@@ -95,6 +99,37 @@ def test_what_has_no_value_of_the_hue_is_drawn_once_and_named():
     assert [y for _, y in drawn_points(ax, 0.5)] == pytest.approx(sorted(frame["test_accuracy"]))
     (legend,) = one.figure.legends
     assert [text.get_text() for text in legend.get_texts()] == ["0.9", "no momentum"]
+
+
+def test_a_model_has_one_colour_in_every_figure_of_a_comparison_and_in_its_report(tmp_path):
+    """Each figure lacks some of the models: what failed has no accuracy, and what learned in one call no curve."""
+    models = ("gone", "linear", "cnn", "net")
+    records = [
+        record("gone", 1000, 0, 0.0, SLOW, status="failed"),
+        record("linear", 1000, 0, 0.8), *(record(name, 1000, 0, 0.9, BASE) for name in models[2:]),
+    ]  # fmt: skip
+    longer = dataclasses.replace(records[2].training, epochs=(
+        *records[2].training.epochs, dataclasses.replace(records[2].training.epochs[0], epoch=2)
+    ))  # fmt: skip
+    records[2:] = [dataclasses.replace(one, training=longer) for one in records[2:]]
+    compared = Comparison(Study(models, baseline="cnn"), records, tmp_path)
+    with figures.styled():
+        expected = dict(zip(models, figures.colors(4), strict=True))
+    (scatter,), (curves,), (bars,) = map(compared.draw, ("scatter", "curves", "overhead"))
+    means = [container.lines[0].get_color() for container in scatter.figure.axes[0].containers]
+    assert means == [expected[name] for name in ("linear", "cnn", "net")]
+    (legend,) = curves.figure.legends
+    handles = zip(legend.get_texts(), legend.legend_handles, strict=True)
+    colors = {text.get_text(): to_rgb(handle.get_color()) for text, handle in handles}
+    assert (colors["cnn"], colors["net"]) == (expected["cnn"], expected["net"])
+    assert "linear" not in colors
+    ratios = compared.overhead()
+    (ax,) = [ax for ax in bars.figure.axes if ax.get_title() == "training step (cpu)"]
+    measured = ratios.loc[ratios["train_ratio_cpu"].notna(), "model"]
+    assert set(measured) == {"gone", "cnn", "net"}
+    assert [bar.get_facecolor()[:3] for bar in ax.patches] == [expected[name] for name in measured]
+    chart = page_of(compared).chart
+    assert dict(zip(chart["series"], chart["looks"], strict=True)) == dict(zip(models, range(4), strict=True))
 
 
 def test_every_panel_of_a_scatter_shows_all_of_its_points():

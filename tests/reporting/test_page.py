@@ -152,6 +152,16 @@ def test_the_figures_that_markdown_shows_lie_beside_it(filled, tmp_path):
     assert all((tmp_path / name).is_file() for name in shown)
 
 
+def test_a_family_of_fixed_sizes_looks_as_the_first_of_its_models_in_the_figures():
+    sizes = (("plain", 500), ("deep20", 1000), ("deep32", 3000))
+    records = [record(name, None, seed, 0.9, params=params) for name, params in sizes for seed in range(2)]
+    for place, one in enumerate(records):
+        sized = dataclasses.replace(one.cell.sized, family=one.cell.model.rstrip("0123456789"))
+        records[place] = dataclasses.replace(one, cell=dataclasses.replace(one.cell, sized=sized))
+    chart = page_of(comparison(records, compared()["usual"].folder)).chart
+    assert dict(zip(chart["series"], chart["looks"], strict=True)) == {"plain": 0, "deep": 1}
+
+
 def test_a_report_of_several_folders_lies_beside_each_store(filled, tmp_path):
     for name in ("a", "b"):
         (tmp_path / "all" / name).mkdir(parents=True)

@@ -11,11 +11,11 @@ const REACH = 18; // pixels from a point within which it is meant
 const DODGE = 7; // pixels between families that have the same size
 const WIDEST = 28; // pixels that all of them take
 
-const state = { hidden: new Set(), points: [], chosen: 0, focused: false };
+const state = { hidden: new Set(), points: [], means: [], chosen: 0, looks: [] };
 
 // Ten colours with ten markers, shifted with every round, tell a hundred lines apart.
-const classOf = (place) => `c${place % COLORS}`;
-const markerOf = (place) => MARKERS[(place + Math.floor(place / COLORS)) % MARKERS.length];
+const classOf = (series) => `c${state.looks[series] % COLORS}`;
+const markerOf = (series) => MARKERS[(state.looks[series] + Math.floor(state.looks[series] / COLORS)) % MARKERS.length];
 
 const axis = (data, which) => data[which].find((one) => one.name === byId(which).value);
 
@@ -237,6 +237,7 @@ function legend(data) {
 
 function startChart(data) {
   byId("chart").hidden = false;
+  state.looks = data.looks;
   for (const which of ["x", "y"]) {
     byId(which).append(...data[which].map((one) => make("option", { value: one.name }, one.label)));
     const change = () => {
