@@ -18,19 +18,14 @@ if TYPE_CHECKING:
 MOST_ROWS = 60  # of a table in a notebook
 
 
-def svg_of(drawn: Drawn) -> str:
-    """Return a figure as SVG with its words inside; the same figure gives the same text."""
+def svg_of(drawn: Drawn, description: str) -> str:
+    """Return a figure as SVG with a description inside; the same figure gives the same text."""
     from archbench import figures
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "figure.svg"
-        figures.save(drawn.figure, path, style=drawn.style, title=drawn.title, description=drawn.description)
+        figures.save(drawn.figure, path, style=drawn.style, title=drawn.title, description=description)
         return path.read_text(encoding="utf-8")
-
-
-def words_of(drawn: Drawn) -> str:
-    """Return what a figure shows, for those who do not see it."""
-    return drawn.description.removesuffix(f" The data is in {drawn.name}.csv.")
 
 
 def data_uri(svg: str) -> str:
@@ -64,7 +59,7 @@ def results(frame: pd.DataFrame, summary: pd.DataFrame) -> str:
     if not (frame["status"] == "done").any():
         return f"{shown}<p>No run is done.</p>"
     scatter = figures.draw_scatter(frame)
-    return f"{shown}{picture(svg_of(scatter), words_of(scatter))}"
+    return f"{shown}{picture(svg_of(scatter, scatter.words), scatter.words)}"
 
 
 def _escaped(text: str) -> str:

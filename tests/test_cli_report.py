@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_cli import invoke
 
-FILES = ["report.html", "report.md", "scatter.svg", "curves.svg"]
+FILES = ("report.html", "report.md", "scatter.svg", "curves.svg", "scatter.csv", "curves.csv")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ def test_results_show_their_summary_and_the_scatter_in_a_notebook(tmp_path):
     assert cells == [str(cell) for row in summary_words(shown.summary()).to_numpy() for cell in row]
     svg = base64.b64decode(re.search(r"data:image/svg\+xml;base64,([^\"]+)", html)[1]).decode()
     assert svg.startswith("<?xml")
+    assert "The data is in" not in svg  # no file of it is written
     assert html == shown._repr_html_()
 
 

@@ -46,7 +46,7 @@ class Drawn:
 
     Attributes:
         name: of its files, without a suffix.
-        data: what is drawn, a row a mark.
+        data: what is drawn, a row a mark; without columns where it is kept elsewhere.
         caption: what it shows, a line a paragraph.
         lines: its data in sentences, the first of them first.
         style: that it was made in.
@@ -65,12 +65,16 @@ class Drawn:
         return f"{self.name}: {self.caption.partition(chr(10))[0]}"
 
     @property
-    def description(self) -> str:
-        """The caption, what the data says, and where all of it is."""
+    def words(self) -> str:
+        """What it shows, for those who do not see it: the caption, and what the data says, in one paragraph."""
         more = (f"and {len(self.lines) - FEW} more",) if len(self.lines) > FEW else ()
         said = "; ".join((*self.lines[:FEW], *more))
-        end = f"The data is in {self.name}.csv."
-        return " ".join(part for part in (f"{self.caption}.", f"{said}." if said else "", end) if part)
+        return " ".join(f"{part}." for part in (self.caption.replace("\n", ". "), said) if part)
+
+    @property
+    def description(self) -> str:
+        """The same for its files, and where all of the data is."""
+        return f"{self.words} The data is in {self.name}.csv." if len(self.data.columns) else self.words
 
 
 def panels(

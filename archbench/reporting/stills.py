@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.inline import svg_of, words_of
+from archbench.inline import svg_of
 from archbench.reporting.view import Still
 
 if TYPE_CHECKING:
@@ -20,4 +20,4 @@ def stills_of(comparison: Comparison) -> tuple[Still, ...]:
         return ()
     kinds = ("scatter", "curves") if len(statuses) <= MOST_CURVES else ("scatter",)
     drawn = [one for kind in kinds for one in comparison.draw(kind)]
-    return tuple(Still(f"{one.name}.svg", words_of(one), svg_of(one)) for one in drawn)
+    return tuple(Still(one.name, one.words, svg_of(one, one.description), one.data) for one in drawn)

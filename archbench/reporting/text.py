@@ -28,7 +28,7 @@ def _blocks(page: Page) -> Iterator[str]:
     yield from (f"**Warning: {markdown(warning)}.**" for warning in page.warnings)
     if page.measured:
         yield f"Measured on {markdown(page.measured)}"
-    yield from (f"![{markdown(still.alt)}]({still.file})" for still in page.stills)
+    yield from (f"![{markdown(still.alt)}]({still.name}.svg)" for still in page.stills)
     for section in page.sections:
         yield from _section(section)
     yield markdown(page.made)

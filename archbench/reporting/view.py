@@ -83,12 +83,14 @@ class Still:
     """A figure that stands still, for where no script runs and for paper.
 
     Attributes:
-        file: its name beside the report. svg: what is in it. alt: what it shows, in words.
+        name: of its file beside the report, and of that of its data, without a suffix.
+        alt: what it shows, in words. svg: what is in its file. data: what is drawn, a row a mark.
     """
 
-    file: str
+    name: str
     alt: str
     svg: str
+    data: pd.DataFrame
 
 
 @dataclass(frozen=True)

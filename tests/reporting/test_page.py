@@ -142,7 +142,9 @@ def test_the_same_results_give_the_same_bytes(filled, tmp_path):
     first = {file.name: file.read_bytes() for file in write_report(filled, tmp_path / "a")}
     again = archbench.report(filled.folder, out=tmp_path / "b")
     assert {file.name: file.read_bytes() for file in again} == first
-    assert set(first) == {"report.html", "report.md", "scatter.svg", "curves.svg"}
+    assert set(first) == {
+        "report.html", "report.md", "scatter.svg", "scatter.csv", "curves.svg", "curves.csv",
+    }  # fmt: skip
 
 
 def test_the_figures_that_markdown_shows_lie_beside_it(filled, tmp_path):
@@ -160,6 +162,27 @@ def test_a_family_of_fixed_sizes_looks_as_the_first_of_its_models_in_the_figures
         records[place] = dataclasses.replace(one, cell=dataclasses.replace(one.cell, sized=sized))
     chart = page_of(comparison(records, compared()["usual"].folder)).chart
     assert dict(zip(chart["series"], chart["looks"], strict=True)) == {"plain": 0, "deep": 1}
+
+
+def test_what_a_figure_says_of_its_data_is_true(filled, tmp_path):
+    """The words for those who do not see it are one paragraph, and the file that they name is there."""
+    write_report(filled, tmp_path)
+    for picture in tmp_path.glob("*.svg"):
+        (named,) = re.findall(r"The data is in (\S+)\.</desc>", picture.read_text())
+        assert (tmp_path / named).read_text().count("\n") > 1
+    alts = [value for tag, name, value in Reader((tmp_path / "report.html").read_text()).attributes if name == "alt"]
+    assert len(alts) == 2
+    assert not any("The data is in" in alt for alt in alts)
+
+
+def test_alternative_texts_have_no_line_breaks_and_none_that_is_spelled_out():
+    warned = ("too few images", "twins")
+    records = [dataclasses.replace(one, cell=dataclasses.replace(one.cell, warnings=warned)) for one in RECORDS]
+    page_ = page_of(comparison(records, compared()["usual"].folder))
+    assert all("\n" not in still.alt for still in page_.stills)
+    assert "warning: too few images. warning: twins. cnn at" in page_.stills[0].alt
+    for text in (html_of(page_), markdown_of(page_)):
+        assert not re.search(r'alt="[^"]*\\n|!\[[^]]*\\n', text)
 
 
 def test_a_report_of_several_folders_lies_beside_each_store(filled, tmp_path):
