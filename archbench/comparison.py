@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from archbench.conclusions import Conclusions
-    from archbench.figures import Drawn
+    from archbench.figures import Drawn, Wanted
     from archbench.schema import Record, Study
 
 
@@ -197,8 +197,12 @@ class Comparison:
 
         return write(self.draw(kind, **wanted), Path(folder or self.folder), formats)
 
-    def first_layers(self) -> Iterator[Drawn]:
-        """Yield a figure of the first layer of every model and case, where weights were kept: of its first seed."""
+    def first_layers(self, wanted: Wanted | None = None) -> Iterator[Drawn]:
+        """Yield a figure of the first layer of every model and case, where weights were kept: of its first seed.
+
+        Args:
+            wanted: `style` and `width`.
+        """
         from archbench.execute import WEIGHTS_FOLDER, weights_file
         from archbench.plan import label
         from archbench.weight_figures import draw_weights, first_weights
@@ -214,7 +218,7 @@ class Comparison:
             drawn.add(name)
             weights = first_weights(read_state(file), cell.sized.input_shape)
             if weights is not None:
-                yield draw_weights(f"{WEIGHTS_FOLDER}/{file_name(name)}", name, weights)
+                yield draw_weights(f"{WEIGHTS_FOLDER}/{file_name(name)}", name, weights, wanted)
 
     def _to(self, folder: str | Path | None, name: str) -> Path:
         return Path(folder or self.folder) / name

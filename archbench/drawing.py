@@ -65,7 +65,7 @@ class Compared(Protocol):
     def conclusions(self) -> Concluded:
         """Return what can be said of it."""
 
-    def first_layers(self) -> Iterator[Drawn]:
+    def first_layers(self, wanted: Wanted | None = None) -> Iterator[Drawn]:
         """Yield a figure of each first layer whose weights are kept."""
 
 
@@ -100,7 +100,7 @@ def draw(compared: Compared, kind: str, wanted: Wanted | None = None) -> list[Dr
         "overhead": lambda: [_overhead(compared, wanted)],
         "heatmap": lambda: [draw_heat(compared.frame(), wanted)],
         "batch": lambda: [draw_batches(batch_frame(compared.frame()), _about(compared.frame()), wanted)],
-        "weights": lambda: [*compared.first_layers()],
+        "weights": lambda: [*compared.first_layers(wanted)],
     }
     drawn = [_named(one, wanted) for one in makers[kind]()]
     if not drawn:
@@ -113,7 +113,7 @@ def _several(compared: Compared, kind: str, wanted: Wanted) -> Iterator[Drawn]:
     """Yield the usual figures, or all that there is something to draw for."""
     yield _named(_scatter(compared, wanted), wanted)
     yield _named(_curves(compared, wanted), wanted)
-    yield from compared.first_layers()
+    yield from (_named(one, wanted) for one in compared.first_layers(wanted))
     if kind == "usual":
         return
     asked: list[tuple[str, Wanted]] = [("scatter", replace(wanted, x=cost)) for cost in COSTS[1:]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from archbench.figures import Drawn, new_figure, styled
+from archbench.figures import Drawn, Wanted, new_figure, styled
+from archbench.figures.captions import captioned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MOST_UNITS = 100  # drawn of a layer, those of the largest weights first
-WIDTH = 6.0  # inches
 
 
 def first_weights(state: Mapping[str, Tensor], input_shape: tuple[int, int, int]) -> Tensor | None:
@@ -35,42 +35,46 @@ def first_weights(state: Mapping[str, Tensor], input_shape: tuple[int, int, int]
     return first if first.shape[1] == channels and min(first.shape[2:]) > 1 else None
 
 
-def weights_figure(title: str, weights: Tensor) -> Figure:
+def weights_figure(title: str, weights: Tensor, width: float = 6.0) -> Figure:
     """Return a grid of weights as images, each stretched to its own range.
 
     Args:
         title: above the grid.
         weights: (N, C, H, W).
+        width: of the figure, in inches.
     """
     order = weights.flatten(1).norm(dim=1).argsort(descending=True)[:MOST_UNITS]
     shown = weights[order].float()
     columns = max(1, math.ceil(math.sqrt(len(shown))))
     rows = math.ceil(len(shown) / columns)
-    figure = new_figure(WIDTH, WIDTH * rows / columns + 0.4)
+    figure = new_figure(width, width * rows / columns + 0.4)
     axes = figure.subplots(rows, columns, squeeze=False)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, image in zip(axes.flat, shown, strict=False):
         ax.imshow(_stretched(image), cmap="gray", vmin=0, vmax=1)
     of = f"the {len(shown)} largest of {len(weights)}" if len(shown) < len(weights) else f"all {len(weights)}"
-    figure.suptitle(f"{title}: first layer, {of}", fontsize=9, parse_math=False)
+    captioned(figure, f"{title}: first layer, {of}")
     return figure
 
 
-def draw_weights(file: str, title: str, weights: Tensor) -> Drawn:
+def draw_weights(file: str, title: str, weights: Tensor, wanted: Wanted | None = None) -> Drawn:
     """Return the grid of a layer with what goes with it; its data are the weights themselves, which are kept.
 
     Args:
         file: its name, without a suffix.
         title: above the grid.
         weights: (N, C, H, W).
+        wanted: `style` and `width`.
     """
     import pandas as pd
 
-    with styled():
-        figure = weights_figure(title, weights)
+    wanted = wanted or Wanted()
+    with styled(wanted.style):
+        figure = weights_figure(title, weights, wanted.width_in)
     count, _, height, width = weights.shape
-    return Drawn(file, figure, pd.DataFrame(), f"{title}: first layer, {count} images of {height} x {width} weights")
+    caption = f"{title}: first layer, {count} images of {height} x {width} weights"
+    return Drawn(file, figure, pd.DataFrame(), caption, style=wanted.style)
 
 
 def _stretched(image: Tensor) -> NDArray[np.float32]:

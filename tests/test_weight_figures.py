@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
+from PIL import Image
+from test_tables import record
 from torch import nn
 
 import zoo
+from archbench.comparison import Comparison
+from archbench.drawing import write
+from archbench.execute import WEIGHTS_FOLDER, weights_file
+from archbench.figures.style import GROUND
+from archbench.schema import Study
 from archbench.weight_figures import MOST_UNITS, first_weights, weights_figure
 
 
@@ -55,6 +65,24 @@ def test_the_largest_come_first_each_stretched_to_its_own_range():
     assert np.array_equal(second, [[1, 1, 1], [1, 1, 0]])
     assert np.array_equal(third, [[0, 1, 0], [0, 0, 0]])
     assert figure.get_suptitle() == "a net$_$: first layer, all 3"
+
+
+def test_it_is_drawn_in_the_style_and_width_that_are_asked_for(tmp_path):
+    net = zoo.create_model("mlp", num_classes=4, in_chans=1, input_size=(4, 4))
+    one = record("mlp", 1000, 0, 0.9)
+    cell = dataclasses.replace(one.cell, sized=dataclasses.replace(one.cell.sized, input_shape=(1, 4, 4)))
+    compared = Comparison(Study(("mlp",)), [dataclasses.replace(one, cell=cell)], tmp_path)
+    file = weights_file(tmp_path / WEIGHTS_FOLDER, cell)
+    file.parent.mkdir()
+    torch.save(net.state_dict(), file)
+    for kind in ("weights", "usual"):
+        (drawn,) = [one for one in compared.draw(kind, style="dark", width="column") if "mlp" in one.name]
+        assert drawn.figure.get_figwidth() == 3.5
+        assert to_rgb(drawn.figure.get_facecolor()) == to_rgb(GROUND)
+        assert drawn.name.endswith("-dark-column")
+        (picture,) = write([drawn], tmp_path)
+        with Image.open(picture) as image:
+            assert image.convert("RGB").getpixel((0, 0)) == tuple(round(255 * part) for part in to_rgb(GROUND))
 
 
 def test_no_more_than_a_hundred_are_drawn_and_colours_stay_colours():
