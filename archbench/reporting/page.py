@@ -14,7 +14,7 @@ from archbench.reporting.view import Page, Section, Table
 from archbench.reproduction import Reproduction
 from archbench.study_file import read_study, shipped, study_of
 from archbench.units import either, grouped, number
-from archbench.words import overhead_words, summary_words, timing_notes
+from archbench.words import overhead_words, summary_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -117,7 +117,6 @@ def _sections(
         Section(
             "overhead", "Overhead", (OF_RATIOS,),
             (Table.of("overhead-table", f"Overhead against {baseline}", overhead_words(overhead)),),
-            tuple(timing_notes(records, study.baseline)),
         ),
         *findings(found),
         *_published(comparison, file),

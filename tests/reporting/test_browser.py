@@ -151,6 +151,34 @@ def test_it_prints_on_a4(opened):
     page.emulate_media(media="print")
     assert page.locator(".tools").first.is_hidden()
     assert page.locator("#summary-table td").first.is_visible()
+    assert page.locator(".sort").first.evaluate("node => getComputedStyle(node).display") == "contents"
+
+
+def test_no_word_of_a_table_is_broken_on_paper(opened):
+    page = opened("in doubt", width=703)  # of A4 between its margins
+    page.emulate_media(media="print")
+    broken = """cells => cells.flatMap((cell) => {
+        const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+        return text ? [...text.data.matchAll(/\\S+/g)].map((word) => {
+            const range = document.createRange();
+            range.setStart(text, word.index);
+            range.setEnd(text, word.index + word[0].length);
+            return range.getClientRects().length > 1 ? word[0] : null;
+        }) : [];
+    }).filter(Boolean)"""
+    assert page.locator("th, td").count() > 100
+    assert page.locator("th, td").evaluate_all(broken) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+
+
+def test_every_part_can_be_gone_to_in_a_wide_window(opened):
+    page = opened(width=700)
+    assert page.locator(".parts a").count() > 10
+    assert page.locator(".parts").evaluate("nav => nav.scrollWidth <= nav.clientWidth")
+    page.locator(".parts a").last.click()
+    assert page.locator("h2").last.evaluate("node => node.getBoundingClientRect().top") >= page.locator(
+        ".parts"
+    ).evaluate("nav => nav.getBoundingClientRect().bottom")
 
 
 @pytest.mark.parametrize("kind", ["usual", "one seed", "no timings", "failed alone", "several data sets", "nothing"])

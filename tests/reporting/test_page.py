@@ -185,6 +185,13 @@ def test_alternative_texts_have_no_line_breaks_and_none_that_is_spelled_out():
         assert not re.search(r'alt="[^"]*\\n|!\[[^]]*\\n', text)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_note_is_said_twice(kind):
+    notes = [note for section in page(kind).sections for note in section.notes]
+    assert len(notes) == len(set(notes))
+    assert any(note.startswith("Unstable") for note in notes) == (kind == "in doubt")
+
+
 def test_a_report_of_several_folders_lies_beside_each_store(filled, tmp_path):
     for name in ("a", "b"):
         (tmp_path / "all" / name).mkdir(parents=True)

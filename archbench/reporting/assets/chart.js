@@ -6,6 +6,7 @@ const MARKERS = [
   "M-5.5,-3L-3,-5.5L0,-2.5L3,-5.5L5.5,-3L2.5,0L5.5,3L3,5.5L0,2.5L-3,5.5L-5.5,3L-2.5,0Z",
   "M0,-6L1.5,-2L6,-2L2.4,0.8L3.7,5L0,2.4L-3.7,5L-2.4,0.8L-6,-2L-1.5,-2Z", "M-5.6,0L4.2,-5.4V5.4Z", "M5.6,0L-4.2,-5.4V5.4Z",
 ];
+const PRINTED = "640px"; // the width of A4 between its margins
 const COLORS = 10;
 const REACH = 18; // pixels from a point within which it is meant
 const DODGE = 7; // pixels between families that have the same size
@@ -257,6 +258,13 @@ function startChart(data) {
   for (const id of ["logx", "logy", "seeds"]) byId(id).addEventListener("change", () => redraw(data));
   byId("controls").addEventListener("submit", (event) => event.preventDefault());
   legend(data);
+  // On paper the plot is as wide as in a small window, so that its letters are not made small.
+  for (const [when, wide] of [["beforeprint", PRINTED], ["afterprint", ""]]) {
+    addEventListener(when, () => {
+      byId("plot").style.setProperty("width", wide);
+      redraw(data);
+    });
+  }
   let width = 0;
   new ResizeObserver(() => {
     if (byId("plot").clientWidth === width) return;
