@@ -109,12 +109,17 @@ def ink() -> Any:
     return mpl.rcParams["text.color"]
 
 
-def colors(count: int) -> list[Any]:
-    """Return so many colours that colour-blind people tell apart (M. A. Petroff, arXiv:2107.02270); ten, then again."""
+def palette() -> list[str]:
+    """Return ten colours that colour-blind people tell apart (M. A. Petroff, arXiv:2107.02270), as #rrggbb."""
     import matplotlib as mpl
+    from matplotlib.colors import to_hex
 
-    palette = [legible(color, LINE_CONTRAST) for color in mpl.color_sequences["petroff10"]]
-    return list(itertools.islice(itertools.cycle(palette), count))
+    return [to_hex(color) for color in mpl.color_sequences["petroff10"]]
+
+
+def colors(count: int) -> list[Any]:
+    """Return so many colours that can be read on the ground of the style that is in force; ten, then again."""
+    return list(itertools.islice(itertools.cycle(legible(color, LINE_CONTRAST) for color in palette()), count))
 
 
 def markers(count: int) -> list[str]:

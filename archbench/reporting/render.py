@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from archbench.figures.style import palette
 from archbench.inline import data_uri
 from archbench.markup import visible
 
@@ -33,7 +34,7 @@ HARMLESS = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u20
 
 def html_of(page: Page) -> str:
     """Return the report as HTML: the same page gives the same text."""
-    style, script = _asset(STYLES), _asset(SCRIPTS)
+    style, script = _asset(STYLES) + _colors(), _asset(SCRIPTS)
     return _templates().get_template("page.html.j2").render(
         page=page,
         policy=POLICY.format(script=_hash(script), style=_hash(style)),
@@ -62,6 +63,12 @@ def _asset(names: tuple[str, ...]) -> str:
     """Return files of ours as one text; a script among them is a module, so that they share their names alone."""
     folder = files("archbench.reporting") / "assets"
     return "\n".join((folder / name).read_text(encoding="utf-8").strip() for name in names) + "\n"
+
+
+@cache
+def _colors() -> str:
+    """Return the classes of the figure's colours."""
+    return "".join(f".c{place} {{ --c: {color}; }}\n" for place, color in enumerate(palette()))
 
 
 def _hash(text: str) -> str:

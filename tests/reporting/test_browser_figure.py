@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import re
 
+import matplotlib as mpl
 import pytest
 from browsing import WHY, in_browser, middle
 from made import compared
+from matplotlib.colors import to_rgb
 
 from archbench.reporting.columns import axes_of
 
@@ -36,6 +38,13 @@ def test_axes_are_switched_and_the_figure_follows(opened):
     assert page.locator(".seed").count() == 7  # the runs that are done
     page.uncheck("#seeds")
     assert page.locator(".seed").count() == 0
+
+
+def test_lines_have_the_colours_of_the_figures_that_stand_still(opened):
+    page = opened("evil")
+    fills = page.locator(".mean .mark").evaluate_all("all => all.map(one => getComputedStyle(one).fill)")
+    colors = [tuple(round(255 * part) for part in to_rgb(color)) for color in mpl.color_sequences["petroff10"]]
+    assert {tuple(map(int, re.findall(r"\d+", fill))) for fill in fills} == set(colors[:3])
 
 
 def test_what_is_switched_off_in_the_legend_is_not_drawn(opened):
