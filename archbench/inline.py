@@ -35,17 +35,18 @@ def data_uri(svg: str) -> str:
 
 def picture(svg: str, alt: str) -> str:
     """Return the HTML of a picture with what it shows in words."""
-    return f'<img style="max-width: 100%" src="{data_uri(svg)}" alt="{_escaped(alt)}">'
+    return f'<img style="max-width: 100%" src="{data_uri(svg)}" alt="{html.escape(visible(alt))}">'
 
 
 def table(words: pd.DataFrame) -> str:
     """Return a frame of words as a table in HTML in which nothing is markup."""
-    head = "".join(f"<th>{_escaped(str(name))}</th>" for name in words.columns)
-    rows = ["".join(f"<td>{_escaped(str(cell))}</td>" for cell in row) for row in words.head(MOST_ROWS).to_numpy()]
-    body = "".join(f"<tr>{row}</tr>" for row in rows)
-    left = len(words) - len(rows)
-    more = f"<p>And {left:,} rows more: <code>summary()</code> has all.</p>" if left else ""
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+    import pandas as pd
+
+    shown = words.head(MOST_ROWS).map(lambda cell: visible(str(cell))).rename(columns=lambda name: visible(str(name)))
+    with pd.option_context("display.max_colwidth", None):  # a cell is shown whole
+        body = shown.to_html(index=False, border=0, justify="left")
+    left = len(words) - len(shown)
+    return body + (f"<p>And {left:,} rows more: <code>summary()</code> has all.</p>" if left else "")
 
 
 def results(frame: pd.DataFrame, summary: pd.DataFrame) -> str:
@@ -60,7 +61,3 @@ def results(frame: pd.DataFrame, summary: pd.DataFrame) -> str:
         return f"{shown}<p>No run is done.</p>"
     scatter = figures.draw_scatter(frame)
     return f"{shown}{picture(svg_of(scatter, scatter.words), scatter.words)}"
-
-
-def _escaped(text: str) -> str:
-    return html.escape(visible(text))

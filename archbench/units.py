@@ -140,6 +140,17 @@ def short(count: float) -> str:
     return f"{count:.3g}"
 
 
+def short_number(value: float) -> str:
+    """Return a number as an axis shows it, in three digits at most: 30k, 1.6M, 0.05."""
+    if value < 1 or value >= 1e12:
+        return f"{value:.3g}"
+    rounded = float(f"{value:.3g}")
+    for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if rounded >= factor:
+            return f"{rounded / factor:g}{suffix}"
+    return f"{rounded:g}"
+
+
 def compact(count: int) -> str:
     """Return the shortest form that `parse_count` reads back as the same number: 30k, 1.6M, 28775."""
     for factor, suffix in ((10**6, "M"), (10**3, "k")):

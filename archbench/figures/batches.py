@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
+from archbench.columns import step_of
 from archbench.errors import InputError
 from archbench.figures.captions import captioned
 from archbench.figures.drawn import Drawn, Wanted
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HEIGHT = 0.75  # of a panel in its width
-STEP = re.compile(r"(train|infer)(?:_(compiled|graph))?_step_us_(cpu|cuda)")
 APART = ("optimizer", "precision")  # settings of which steps depend, beside the batch
 
 
@@ -85,15 +84,14 @@ def batch_frame(runs: pd.DataFrame) -> pd.DataFrame:
         names = names + ", " + runs[column].astype(str)
     if len(values_of(runs, "budget")) > 1:
         names = names + runs["budget"].map(lambda budget: "" if pd.isna(budget) else f"@{int(budget)}")
-    found = []
-    for column in runs.columns:
-        if match := STEP.fullmatch(str(column)):
-            mode, engine, device = match.groups()
-            found.append(pd.DataFrame({
-                "model": names, "mode": mode, "engine": engine or "eager", "device": device,
-                "threads": runs["threads"], "batch_size": runs["batch_size"].astype(int), "step_us": runs[column],
-                "step_us_low": runs[f"{column}_low"], "step_us_high": runs[f"{column}_high"],
-            }))  # fmt: skip
+    found = [
+        pd.DataFrame({
+            "model": names, "mode": step["mode"], "engine": step["engine"] or "eager", "device": step["device"],
+            "threads": runs["threads"], "batch_size": runs["batch_size"].astype(int), "step_us": runs[column],
+            "step_us_low": runs[f"{column}_low"], "step_us_high": runs[f"{column}_high"],
+        })
+        for column in runs.columns if (step := step_of(str(column)))
+    ]  # fmt: skip
     frame = pd.concat(found, ignore_index=True).dropna(subset=["step_us"]) if found else pd.DataFrame()
     if not len(frame) or frame["batch_size"].nunique() < 2:
         msg = "nothing to draw: no two batch sizes were timed"

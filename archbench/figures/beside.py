@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any, Protocol
 
+from archbench.columns import step_of
 from archbench.figures.labels import BEHIND
 from archbench.figures.names import rows_of
-from archbench.figures.quantities import short_number
 from archbench.figures.style import ink, text_pt
+from archbench.units import short_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 MOST_BANDS = 3  # more are not told apart
 DECADE = 10.0  # a fit is drawn no further than this beyond what was measured
-TIMED = re.compile(r"train_step_us_\w+")
 
 
 class Concluded(Protocol):
@@ -45,7 +44,8 @@ def draw_beside(ax: Axes, concluded: Concluded, dataset: str, x: str, colors: di
         x: the column of the scatter.
         colors: of the lines, by series.
     """
-    axis = "step_us" if TIMED.fullmatch(x) else x
+    step = step_of(x)
+    axis = "step_us" if step and step["mode"] == "train" and not step["engine"] else x
     limits = ax.get_xlim()
     said = []
     front = _of(concluded.pareto, dataset)

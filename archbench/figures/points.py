@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from archbench import stats
+from archbench.columns import place_of
 from archbench.figures.labels import Name, label, shared_legend
 from archbench.figures.names import fitting, named, rows_of, rows_where, value_words, values_of
 from archbench.figures.quantities import log_ticks, scaled_axis, widen
@@ -95,7 +96,8 @@ def points(
             {**own, "what": "run", x: at, Y: accuracy, "seed": seed}
             for at, accuracy, seed in zip(xs, ys, group["seed"], strict=True)
         ]
-        mean, place = stats.mean(ys), _place(group, x, xs)
+        ends = (float(group.iloc[0].get(f"{x}_{end}", math.nan)) for end in ("low", "high"))  # of a time
+        mean, place = stats.mean(ys), place_of(xs, *ends)
         if mean is not None and place is not None:
             rows.append({
                 **own, "what": "mean", x: place.value, "x_low": place.low, "x_high": place.high, Y: mean.value,
@@ -111,15 +113,6 @@ def points(
     data = pd.DataFrame(rows).reindex(columns=columns).astype({"n": "Int64", "seed": "Int64"})
     whole = x in frame and pd.api.types.is_integer_dtype(frame[x]) and (data[x].astype(float) % 1 == 0).all()
     return data.astype({x: "Int64" if whole else float, Y: float, "low": float, "high": float})
-
-
-def _place(group: pd.DataFrame, x: str, xs: list[float]) -> stats.Estimate | None:
-    """Return where a mean stands: at what its runs share, with the interval of a time, or at the mean of theirs."""
-    if len(set(xs)) > 1:
-        return stats.mean(xs)
-    first = group.iloc[0]
-    low, high = (float(first.get(f"{x}_{end}", math.nan)) for end in ("low", "high"))
-    return stats.Estimate(xs[0], None, None, 1) if math.isnan(low + high) else stats.Estimate(xs[0], low, high, 1)
 
 
 def draw_points(

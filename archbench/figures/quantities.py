@@ -1,4 +1,4 @@
-"""The columns that an axis can show: their names in words, their scale, and the marks on it."""
+"""The columns that an axis can show: which they are, their scale, and the marks on it."""
 
 from __future__ import annotations
 
@@ -7,39 +7,23 @@ import re
 from typing import TYPE_CHECKING
 
 from archbench.choices import nearest
+from archbench.columns import kind_of, label_of
 from archbench.errors import InputError
+from archbench.units import short_number
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-WORDS = {
-    "params": "parameters",
-    "macs": "multiply-accumulates of one image (MACs)",
-    "train_macs": "multiply-accumulates of training on one image (MACs)",
-    "flops": "FLOPs of one image (2 x MACs)",
-    "activations": "activations of one image",
-    "size_bytes": "size of the weights (bytes)",
-    "peak_memory_bytes": "peak memory of a training step (bytes)",
-    "lr": "learning rate",
-    "batch_size": "batch size",
-    "train_seconds": "training time (s)",
-    "test_accuracy": "test accuracy",
-}
-STEP = re.compile(r"(train|infer)_(step_us|us_per_sample)_(\w+)")
-MODES = {"train": "training step", "infer": "inference step"}
+LOGARITHMIC = {"params", "macs", "train_macs", "flops", "activations", "lr", "batch_size", "train_seconds"}
 SHORT = {"train_us": "train_step_us", "infer_us": "infer_step_us"}  # of the first device that was timed
 LEAST_SPAN = 2.0  # of a log axis, as a ratio
 WIDE = 20.0  # a range of positive values this many times its least is drawn on a log scale
 
 
 def words_of(column: str) -> str:
-    """Return what an axis of a column says."""
-    if match := STEP.fullmatch(column):
-        mode, what, device = match.groups()
-        one = f"µs/step, {MODES[mode]}" if what == "step_us" else f"µs a sample, {MODES[mode]}"
-        return f"{one} ({device})"
-    return WORDS.get(column, column.replace("_", " "))
+    """Return what an axis of a column says: its numbers are as they are in the frame."""
+    return label_of(column, unit_of_bytes="bytes")
 
 
 def column_of(frame: pd.DataFrame, name: str, option: str) -> str:
@@ -87,7 +71,7 @@ def scaled_axis(ax: Axes, column: str, values: pd.Series[float]) -> None:
     known = values.dropna()
     positive = bool((known > 0).any()) and not bool((known < 0).any())
     positives = known[known > 0]
-    counted = column in WORDS or STEP.fullmatch(column) is not None
+    counted = column in LOGARITHMIC or kind_of(column) in {"bytes", "micros"}
     if not len(known) or (positive and (counted or positives.max() > WIDE * positives.min())):
         ax.set_xscale("log")
     ax.set_xlabel(words_of(column))
@@ -127,14 +111,3 @@ def log_ticks(ax: Axes) -> None:
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_minor_locator(NullLocator())
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-
-
-def short_number(value: float) -> str:
-    """Return a number of an axis in three digits: 30k, 1.6M, 0.05."""
-    if value < 1 or value >= 1e12:
-        return f"{value:.3g}"
-    rounded = float(f"{value:.3g}")
-    for factor, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if rounded >= factor:
-            return f"{rounded / factor:g}{suffix}"
-    return f"{rounded:g}"

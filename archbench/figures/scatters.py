@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archbench.columns import TIMED
 from archbench.figures.beside import Concluded, draw_beside
 from archbench.figures.captions import captioned, data_words, lost_words, seeds_words, sentence, warnings_of
 from archbench.figures.drawn import Drawn, Wanted, figure_of, most_columns, panels
 from archbench.figures.labels import label, shared_legend
 from archbench.figures.names import named, rows_of, value_words, values_of
 from archbench.figures.points import EDGE, Y, draw_points, legend_entries, lines_of, points
-from archbench.figures.quantities import STEP, column_of, number_column, short_number, words_of
+from archbench.figures.quantities import column_of, number_column, words_of
 from archbench.figures.style import styled
 from archbench.markup import visible
-from archbench.units import with_interval
+from archbench.units import short_number, with_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,7 +103,7 @@ def _caption(frame: pd.DataFrame, data: pd.DataFrame, x: str, note: str) -> str:
     sources = "; ".join(dict.fromkeys(known["source"].dropna()))
     return sentence(
         data_words(frame),
-        ", ".join(frame["device_name"].dropna().unique()) if STEP.fullmatch(x) and len(frame) else "",
+        ", ".join(frame["device_name"].dropna().unique()) if TIMED.fullmatch(x) and len(frame) else "",
         seeds_words(data.loc[data["what"] == "mean", "n"].dropna().tolist()),
         lost_words(frame),
         "intervals are cut off at the frame" if cut.any() else "",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archbench import stats
+from archbench.columns import TIMED, place_of
 from archbench.figures.names import named
-from archbench.reporting.columns import TIMED, Axis, axes_of, worded
+from archbench.reporting.columns import Axis, axes_of, worded
 from archbench.reporting.layers import layer_tables
 from archbench.schema import SPLITS_OF_AN_EPOCH
 
@@ -132,7 +133,10 @@ def _rounded(value: float) -> float | None:
 
 def _mean(values: Sequence[float | None]) -> list[float | None] | None:
     """Return the mean of those that are known, and the ends of its interval."""
-    found = stats.mean([value for value in values if value is not None])
+    return _three(stats.mean([value for value in values if value is not None]))
+
+
+def _three(found: stats.Estimate | None) -> list[float | None] | None:
     return None if found is None else [None if v is None else _rounded(v) for v in (found.value, found.low, found.high)]
 
 
@@ -141,13 +145,8 @@ def _spread(
 ) -> list[float | None] | None:
     """Return where a model stands along a cost: that of its runs, with the interval of a time."""
     own = [value for place in group if (done[place] or TIMED.fullmatch(name)) and (value := values[place]) is not None]
-    if not own:
-        return None
-    middle = _rounded(sum(own) / len(own))
-    if f"{name}_low" not in frame:
-        return [middle, None, None]
-    ends = (frame[f"{name}_{end}"].iloc[group[0]] for end in ("low", "high"))
-    return [middle, *(None if end is None else _rounded(float(end)) for end in ends)]
+    ends = (frame[f"{name}_{end}"].iloc[group[0]] for end in ("low", "high")) if f"{name}_low" in frame else ()
+    return _three(place_of(own, *ends))
 
 
 def _packed(words: Sequence[str]) -> dict[str, Any]:

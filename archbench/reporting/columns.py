@@ -1,41 +1,21 @@
-"""Columns of a frame of runs -> the words that people know them by, and which of them can be an axis."""
+"""Columns of a frame of runs -> their values as people read them, and which of them can be an axis."""
 
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from archbench.columns import SCORED, kind_of, label_of, step_of
 from archbench.frame import HOW
-from archbench.units import compact, grouped, micros
+from archbench.units import grouped, micros
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import pandas as pd
 
-TIMED = re.compile(
-    r"(?P<mode>train|infer)(?:_(?P<engine>graph|compiled))?_"
-    r"(?P<what>step_us|us_per_sample|least_us|unstable|gflops|roofline|launch_bound|compile_s)_(?P<device>cpu|cuda)"
-)
-SCORED = re.compile(r"(?P<split>train|validation|test)_(?P<what>loss|accuracy|topk|word)(?:_(?P<place>\d+))?")
-COUNTED = re.compile(r"(?P<unit>macs|flops)_(?P<counter>\w+)")
-OF_A_STEP = {
-    "step_us": "{}, µs/step", "us_per_sample": "{}, µs/sample", "least_us": "{}, least µs/step",
-    "unstable": "{}: in doubt", "gflops": "{}, GFLOP/s", "roofline": "{}, share of the roofline",
-    "launch_bound": "{}: launch-bound", "compile_s": "{}: compiled in, s",
-}  # fmt: skip
-NAMES = {
-    "params": "parameters", "macs": "MACs", "flops": "FLOPs", "train_macs": "MACs of a training step, per image",
-    "rel_error": "off the budget", "trainable_params": "trained parameters", "params_keras": "parameters, Keras total",
-    "size_bytes": "size, MiB", "peak_memory_bytes": "memory of a training step, MiB",
-    "estimated_memory_bytes": "memory of a training step, estimated, MiB", "train_seconds": "trained for, s",
-    "lr": "learning rate", "k": "k of top-k", "l2": "L2",
-}  # fmt: skip
 UNSAID = {"model", "case", "budget", "status", "error", "warnings", "machine", "commit", "dirty", "finished_at"}
 """Columns that are said elsewhere: in a point's name, in the tables of failures and environments, on top."""
-
-
 ASKED = {
     "family", "options", "dataset", "preprocess", "split", "split_seed", "limit", "only", "exclude", "input", "classes",
     "seed", "k", "cached_features", "key",
@@ -54,36 +34,6 @@ class Axis(NamedTuple):
     label: str
     kind: str
     log: bool = False
-
-
-def label_of(column: str, k: int | None = None) -> str:
-    """Return what a column is called, with its unit; `k` is that of top-k, where it is one for all."""
-    if found := TIMED.fullmatch(column):
-        mode = found["mode"] + (f" ({found['engine']})" if found["engine"] else "")
-        return OF_A_STEP[found["what"]].format(f"{mode} on {found['device'].upper()}")
-    if found := SCORED.fullmatch(column):
-        what = {"topk": f"top-{k or 'k'} accuracy", "word": "accuracy of whole words"}.get(found["what"], found["what"])
-        return f"{found['split']} {what}" + (f", position {found['place']}" if found["place"] else "")
-    if column in NAMES:
-        return NAMES[column]
-    if found := COUNTED.fullmatch(column):
-        return f"{'MACs' if found['unit'] == 'macs' else 'FLOPs'} by {found['counter']}"
-    if column.startswith("data_us_"):
-        return f"making a batch on {column.removeprefix('data_us_').upper()}, µs"
-    return column.replace("_", " ")
-
-
-def kind_of(column: str) -> str:
-    """Return how a column's numbers are written."""
-    if column.endswith("_bytes"):
-        return "bytes"
-    timed = TIMED.fullmatch(column)
-    if column.startswith("data_us_") or (timed and timed["what"] in {"step_us", "us_per_sample", "least_us"}):
-        return "micros"
-    scored = SCORED.fullmatch(column)
-    if (timed and timed["what"] == "roofline") or column == "rel_error" or (scored and scored["what"] != "loss"):
-        return "share"
-    return "number"
 
 
 WORDS: dict[str, Callable[[float], str]] = {
@@ -149,7 +99,7 @@ def axes_of(frame: pd.DataFrame) -> tuple[list[Axis], list[Axis]]:
     known = [str(name) for name in frame.columns if frame[name].notna().any()]
     costs = [
         *(name for name in ("params", "macs", "train_macs") if name in known),
-        *(name for name in known if (found := TIMED.fullmatch(name)) and found["what"] == "step_us"),
+        *filter(step_of, known),
         *(n for n in ("peak_memory_bytes", "estimated_memory_bytes", "size_bytes", "train_seconds") if n in known),
     ]
     scores = [name for name in known if SCORED.fullmatch(name) and name != "train_seconds"]
@@ -168,8 +118,3 @@ def axes_of(frame: pd.DataFrame) -> tuple[list[Axis], list[Axis]]:
         ],
         [Axis(n, label_of(n, k), kind_of(n)) for n in scores],
     )
-
-
-def budget_word(budget: Any) -> str:
-    """Return a budget in its shortest form; empty where there is none."""
-    return "" if budget is None or budget is _missing() else compact(int(budget))
