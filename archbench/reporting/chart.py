@@ -30,11 +30,16 @@ MOST_EPOCHS = 60  # points of a curve; of more, as many that lie evenly
 
 def groups_of(frame: pd.DataFrame) -> list[Group]:
     """Return the places of the runs of every model, case and budget, in the order of the summary's rows."""
-    numbers = frame.groupby(["model", "case", "budget"], sort=False, dropna=False).ngroup()
-    found: list[Group] = [[] for _ in range(int(numbers.max()) + 1)] if len(frame) else []
-    for place, number in enumerate(numbers.tolist()):
-        found[number].append(place)
-    return found
+    found: dict[Place, Group] = {}
+    for place, key in enumerate(places_of(frame)):
+        found.setdefault(key, []).append(place)
+    return list(found.values())
+
+
+def places_of(frame: pd.DataFrame) -> list[Place]:
+    """Return of every row of a frame of runs, or of a summary, which model, case and budget it is of."""
+    budgets = [None if budget != budget else int(budget) for budget in frame["budget"].astype(float)]  # noqa: PLR0124 - NaN
+    return list(zip(frame["model"], frame["case"], budgets, strict=True))
 
 
 def chart_of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archbench.execute import LOGS_FOLDER, Job
-from archbench.reporting.chart import chart_of
+from archbench.reporting.chart import chart_of, places_of
 from archbench.reporting.command import command_of
 from archbench.reporting.evidence import environments, failures, reconciliation, stability
 from archbench.reporting.findings import answer_of, findings, names_of, notes_beside
@@ -108,11 +108,13 @@ def _sections(
         for log in [Job("train", record.cell).log(comparison.folder / LOGS_FOLDER)] if log.is_file()
     }  # fmt: skip
     baseline = study.baseline or records[0].cell.model
-    words = summary_words(comparison.summary())
+    summary = comparison.summary()
+    words, order = summary_words(summary), list(dict.fromkeys(places_of(comparison.frame())))
+    groups = tuple(map(order.index, places_of(summary)))
     return [
         Section(
             "summary", "Summary", ("Means over the seeds ± half the 95 % t-interval; n runs of each are done.",),
-            (Table.of("summary-table", "A row a model and budget", words, tuple(range(len(words)))),),
+            (Table.of("summary-table", "A row a model and budget", words, groups),),
         ),
         Section(
             "overhead", "Overhead", (OF_RATIOS,),

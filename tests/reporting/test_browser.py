@@ -51,6 +51,34 @@ def test_cells_are_sorted_by_the_numbers_that_they_are(opened, words, ordered):
     assert cells(page, "summary-table", 2) == ordered
 
 
+def test_a_row_opens_its_own_model_however_the_table_is_sorted(opened):
+    page = opened()
+    page.locator("#summary-table th").first.get_by_role("button").click()
+    rows = {
+        ("cnn", "1k"): "cnn@1k", ("fixed", ""): "fixed", ("net", "1k"): "net@1k", ("net", "5k"): "net@5k",
+    }  # fmt: skip
+    shown = list(zip(cells(page, "summary-table", 1), cells(page, "summary-table", 2), strict=True))
+    assert shown == list(rows)
+    for place, row in enumerate(shown):
+        page.locator("#summary-table .open").nth(place).click()
+        expect(page.locator("#detail h3")).to_have_text(rows[row])
+
+
+def test_the_tables_of_a_model_are_sorted_and_copied_too(opened):
+    page = opened(permissions=["clipboard-read", "clipboard-write"])
+    page.locator("#summary-table .open").nth(1).click()
+    figures = page.locator("#detail .table").last
+    heading = figures.locator("th").first
+    heading.get_by_role("button").click()
+    names = figures.locator("tbody tr td:first-child").all_text_contents()
+    assert len(names) > 20
+    assert names == sorted(names, key=str.casefold)
+    figures.get_by_role("button", name="Copy CSV").click()
+    expect(figures.locator(".status")).to_have_text(f"{len(names)} rows copied as CSV")
+    read = pd.read_csv(io.StringIO(page.evaluate("navigator.clipboard.readText()")), dtype=str)
+    assert read["figure"].tolist() == names
+
+
 def test_rows_are_filtered_by_what_is_typed(opened):
     page = opened("several data sets")
     every = len(cells(page, "summary-table", 1))

@@ -185,6 +185,21 @@ def test_alternative_texts_have_no_line_breaks_and_none_that_is_spelled_out():
         assert not re.search(r'alt="[^"]*\\n|!\[[^]]*\\n', text)
 
 
+def test_where_nothing_was_run_nothing_was_measured_on():
+    assert "Measured on" in html("usual")
+    assert "Measured on" not in html("nothing")
+
+
+def test_a_row_of_the_summary_is_of_the_model_that_it_opens():
+    """Whichever way the runs are mixed, as those of several sessions are."""
+    records = [*RECORDS[::-2], *RECORDS[::-1][1::2]]
+    page_ = page_of(comparison(records, compared()["usual"].folder))
+    (table,) = next(one for one in page_.sections if one.id == "summary").tables
+    for row, group in zip(table.rows, table.groups, strict=True):
+        cell = records[page_.chart["groups"][group]["runs"][0]].cell
+        assert row[:2] == (cell.model, "" if cell.budget is None else f"{cell.budget.target // 1000}k")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_note_is_said_twice(kind):
     notes = [note for section in page(kind).sections for note in section.notes]

@@ -7,7 +7,8 @@ function table(caption, head, rows) {
   const made = make("table", {}, make("caption", {}, caption),
     make("thead", {}, make("tr", {}, ...cells("th", head))),
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...cells("td", row)))));
-  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made);
+  return equip(make("div", { class: "table" },
+    make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, made)));
 }
 
 // A row a figure and a column a run; what all of its runs share has one cell.

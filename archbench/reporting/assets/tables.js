@@ -63,17 +63,22 @@ function tools(holder, table) {
   holder.prepend(bar);
 }
 
+// What every table can do; it is given what holds the table.
+function equip(holder) {
+  const table = holder.querySelector("table");
+  tools(holder, table);
+  if (table.tBodies[0].rows.length > 1) {
+    for (const [place, heading] of [...table.tHead.rows[0].cells].entries()) {
+      const sorter = button(heading.textContent, () => sortBy(table, place, heading.ariaSort === "ascending"), { class: "sort" });
+      heading.replaceChildren(sorter);
+    }
+  }
+  return holder;
+}
+
 function startTables(open) {
   for (const holder of document.querySelectorAll("main .table")) {
-    const table = holder.querySelector("table");
-    tools(holder, table);
-    if (table.tBodies[0].rows.length > 1) {
-      for (const [place, heading] of [...table.tHead.rows[0].cells].entries()) {
-        const sorter = button(heading.textContent, () => sortBy(table, place, heading.ariaSort === "ascending"), { class: "sort" });
-        heading.replaceChildren(sorter);
-      }
-    }
-    for (const row of table.tBodies[0].rows) {
+    for (const row of equip(holder).querySelectorAll("tbody tr")) {
       if (row.dataset.group === undefined) continue;
       const [first] = row.cells;
       first.replaceChildren(button(first.textContent, () => open(Number(row.dataset.group)), { class: "open" }));
