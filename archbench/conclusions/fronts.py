@@ -41,8 +41,9 @@ def front(points: Sequence[Point], costs: Sequence[str]) -> list[dict[str, Any]]
     for place, point in enumerate(told):
         beats = stats.dominating(values, place)
         dominant = next((told[other] for other in best if beats[other]), None) if beats.any() else None
-        # On the front a point leads over all that cost no more.
-        cheaper = [told[other] for other in np.flatnonzero((values[:, 1:] <= values[place, 1:]).all(axis=1))]
+        # On the front a point leads over all that cost no more; the most accurate of these shows soonest that not.
+        no_dearer = np.flatnonzero((values[best, 1:] <= values[place, 1:]).all(axis=1))
+        cheaper = [told[other] for other in best[no_dearer]]
         rivals = [dominant] if dominant else [other for other in cheaper if other is not point]
         rows.append({
             "dataset": point.dataset, "axes": "+".join((*costs, "accuracy")), "name": point.name,

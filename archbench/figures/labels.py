@@ -101,7 +101,10 @@ def placed(sizes: Array, anchors: Array, marks: Array, bounds: Array, scale: flo
             free &= apart.any(axis=1)
         if not free.any():
             return None
-        covered = (np.abs(centres[:, None] - marks[None]) < half + scale * MARK_PT).all(axis=2).sum(axis=1)
+        covered = np.zeros(len(centres))
+        reach = half + scale * MARK_PT
+        beside, level = (np.abs(centres[free, axis, None] - marks[:, axis]) < reach[axis] for axis in (0, 1))
+        covered[free] = (beside & level).sum(axis=1)
         cost = rings.ravel() + COVERS * covered + TURNS * np.tile(np.arange(len(ANGLES)), len(RINGS_PT))
         found[place] = centres[np.where(free, cost, np.inf).argmin()]
         taken.append(place)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from archbench.cost.layers import Layer
     from archbench.schema import Record, SizedModel
 
-MOST = 40  # networks whose layers are shown: each takes 1 to 50 ms
+MOST = 24  # networks whose layers are shown: each takes 1 to 50 ms
 LARGE = 2_000_000  # parameters from which a network is not given memory, which takes longer for small ones
 LIBRARIES = {"torchvision", "timm"}
 
