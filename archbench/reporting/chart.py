@@ -10,7 +10,6 @@ from archbench import stats
 from archbench.columns import TIMED, place_of
 from archbench.figures.names import named
 from archbench.reporting.columns import Axis, axes_of, worded
-from archbench.reporting.layers import layer_tables
 from archbench.schema import SPLITS_OF_AN_EPOCH
 
 if TYPE_CHECKING:
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from archbench.reporting.layers import Layers
     from archbench.schema import Record
 
     Row = dict[str, Any]
@@ -42,11 +42,20 @@ def places_of(frame: pd.DataFrame) -> list[Place]:
     return list(zip(frame["model"], frame["case"], budgets, strict=True))
 
 
+def firsts_of(records: Sequence[Record]) -> list[Record]:
+    """Return a run of every group, in the order of `groups_of`."""
+    firsts: dict[Place, Record] = {}
+    for record in records:
+        firsts.setdefault(_place(record), record)
+    return list(firsts.values())
+
+
 def chart_of(
     frame: pd.DataFrame,
     records: Sequence[Record],
     points: Sequence[Row],
     notes: Mapping[tuple[str, str], Sequence[str]],
+    layers: Layers,
 ) -> dict[str, Any]:
     """Return all that the figure needs.
 
@@ -55,12 +64,13 @@ def chart_of(
         records: the same runs.
         points: a row a model, case and budget: its name, and the line that it lies on (`archbench.conclusions`).
         notes: by data set and name, what must be known of a model beside its figures.
+        layers: waits for the layer tables (`archbench.reporting.layers`).
     """
     groups = groups_of(frame)
     costs, scores = axes_of(frame)
     values = {axis.name: _numbers(frame, axis) for axis in (*costs, *scores)}
     done = (frame["status"] == "done").tolist()
-    tables, of_group = layer_tables([records[group[0]] for group in groups])
+    tables, of_group = layers()
     named = _named(points)
     of_groups = [named[_place(records[group[0]])] for group in groups]
     several = len({point["dataset"] for point in of_groups}) > 1

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from archbench.execute import LOGS_FOLDER, Job
-from archbench.reporting.chart import chart_of, places_of
+from archbench.reporting.chart import chart_of, firsts_of, places_of
 from archbench.reporting.command import command_of
 from archbench.reporting.evidence import environments, failures, reconciliation, stability
 from archbench.reporting.findings import answer_of, findings, names_of, notes_beside
+from archbench.reporting.layers import layers_ahead
 from archbench.reporting.stills import stills_of
 from archbench.reporting.view import Page, Section, Table
 from archbench.reproduction import Reproduction
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from archbench.comparison import Comparison
     from archbench.conclusions import Conclusions
+    from archbench.reporting.layers import Layers
     from archbench.schema import Record, Study
     from archbench.study_schema import StudyFile
 
@@ -36,6 +38,11 @@ PRICE = "and what does the difference cost in time"
 
 def page_of(comparison: Comparison) -> Page:
     """Return all that the report of a comparison says."""
+    with layers_ahead(firsts_of(comparison.records)) as layers:
+        return _page_of(comparison, layers)
+
+
+def _page_of(comparison: Comparison, layers: Layers) -> Page:
     study, records, frame = comparison.study, comparison.records, comparison.frame()
     file = _file_of(study)
     overhead = comparison.overhead()
@@ -48,7 +55,7 @@ def page_of(comparison: Comparison) -> Page:
         points=points,
         measured=measured_on(study, records),
         warnings=tuple(dict.fromkeys(warning for record in records for warning in record.cell.warnings)),
-        chart=chart_of(frame, records, names_of(found), notes_beside(found)),
+        chart=chart_of(frame, records, names_of(found), notes_beside(found), layers),
         stills=stills_of(comparison),
         sections=tuple(_sections(comparison, found, overhead, file)),
         made=_made(records),

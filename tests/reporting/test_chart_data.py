@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+import errno
 import json
 import math
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,9 +14,10 @@ from test_tables import RECORDS
 
 from archbench.conclusions import conclude
 from archbench.frame import runs_frame
-from archbench.reporting.chart import MOST_EPOCHS, chart_of, groups_of
+from archbench.reporting import layers
+from archbench.reporting.chart import MOST_EPOCHS, chart_of, firsts_of, groups_of
 from archbench.reporting.findings import names_of, notes_beside
-from archbench.reporting.layers import layer_tables
+from archbench.reporting.layers import layers_ahead
 
 FRAME = runs_frame(RECORDS)
 
@@ -19,7 +25,13 @@ FRAME = runs_frame(RECORDS)
 @pytest.fixture(scope="module")
 def chart():
     found = conclude(FRAME)
-    return chart_of(FRAME, RECORDS, names_of(found), notes_beside(found))
+    with layers_ahead(firsts_of(RECORDS)) as waiting:
+        return chart_of(FRAME, RECORDS, names_of(found), notes_beside(found), waiting)
+
+
+def layers_of(firsts):
+    with layers_ahead(firsts) as waiting:
+        return waiting()
 
 
 def unpacked(packed, count):
@@ -54,7 +66,8 @@ def test_times_have_the_interval_of_their_estimate(chart):
 
 def test_curves_are_mean_and_range_and_thinned_where_there_are_many_epochs(filled):
     found = filled.conclusions()
-    chart = chart_of(filled.frame(), filled.records, names_of(found), notes_beside(found))
+    with layers_ahead(firsts_of(filled.records)) as waiting:
+        chart = chart_of(filled.frame(), filled.records, names_of(found), notes_beside(found), waiting)
     curve = chart["groups"][0]["curves"]
     own = [filled.records[place].training.epochs[0].train.loss for place in chart["groups"][0]["runs"]]
     assert curve["lines"]["train loss"][0] == pytest.approx([sum(own) / len(own), min(own), max(own)], rel=1e-3)
@@ -63,24 +76,73 @@ def test_curves_are_mean_and_range_and_thinned_where_there_are_many_epochs(fille
 
 
 def test_layers_are_those_of_the_model_and_sum_up_to_its_parameters(filled):
-    firsts = [filled.records[group[0]] for group in groups_of(filled.frame())]
-    tables, of_model = layer_tables(firsts)
+    firsts = firsts_of(filled.records)
+    assert firsts == [filled.records[group[0]] for group in groups_of(filled.frame())]
+    tables, of_model = layers_of(firsts)
     for record, own in zip(firsts, of_model, strict=True):
         total = tables[own["layers"]]["rows"][-1]
         assert total[tables[own["layers"]]["head"].index("params")] == f"{record.cell.sized.params:,}"
         assert own["command"].startswith("archbench show ")
 
 
+def test_a_process_of_its_own_comes_to_the_same_layers(filled, monkeypatch):
+    firsts = firsts_of(filled.records)
+    here = layers_of(firsts)
+    monkeypatch.delitem(sys.modules, "torch")  # as in a process that has not imported it
+    with layers_ahead(firsts) as waiting:
+        monkeypatch.undo()
+        monkeypatch.setattr(layers, "tables_of", None)  # this process makes none
+        assert waiting() == here
+
+
+def unstartable(*_, **__):
+    raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")  # as at a limit of processes
+
+
+class Ended(subprocess.Popen):
+    """A process that has ended before anything is written to it."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.wait()
+
+
+@pytest.mark.parametrize("popen", [subprocess.Popen, Ended, unstartable])
+def test_where_that_process_fails_this_one_does_it(filled, monkeypatch, popen):
+    firsts = firsts_of(filled.records)
+    here = layers_of(firsts)
+    monkeypatch.setattr(layers, "PROGRAM", "raise SystemExit(1)")
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    monkeypatch.delitem(sys.modules, "torch")
+    with layers_ahead(firsts) as waiting:
+        monkeypatch.undo()
+        assert waiting() == here
+
+
+def test_no_process_outlives_a_page_that_fails(filled, monkeypatch):
+    started = []
+
+    class Noted(subprocess.Popen):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    monkeypatch.setattr(layers, "PROGRAM", "import sys, time; sys.stdin.buffer.read(); time.sleep(600)")
+    monkeypatch.delitem(sys.modules, "torch")
+    with pytest.raises(ZeroDivisionError), layers_ahead(firsts_of(filled.records)):
+        1 / 0  # noqa: B018
+    (process,) = started
+    assert process.returncode == -signal.SIGKILL
+    assert process.stdout.closed
+
+
 def test_no_module_is_imported_for_a_results_folder_of_somebody_else():
-    tables, of_model = layer_tables([RECORDS[0].__class__(**{
-        **{name: getattr(RECORDS[0], name) for name in RECORDS[0].__dataclass_fields__},
-        "cell": _named(RECORDS[0].cell, "antigravity:fly"),
-    })])  # fmt: skip
+    foreign = dataclasses.replace(RECORDS[0], cell=_named(RECORDS[0].cell, "antigravity:fly"))
+    tables, of_model = layers_of([foreign])
     assert tables == []
     assert "imports the module" in of_model[0]["why"]
 
 
 def _named(cell, model):
-    import dataclasses
-
     return dataclasses.replace(cell, model=model, sized=dataclasses.replace(cell.sized, model=model))
