@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Pairs = Mapping[tuple[str, str], Mapping[str, Any]]
 
 NAMED = 3  # models that are surely behind, by name; of more their number is enough
+MOST = 8  # places that a sentence lists
 UNITS = {"params": "parameters", "macs": "MACs", "step_us": "µs a step"}
 
 
@@ -156,4 +157,7 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _joined(items: Sequence[str]) -> str:
+    """Return `a, b and c`; of very many the first, and how many more there are: the tables have all."""
+    if len(items) > MOST:
+        items = [*items[: MOST - 1], f"{len(items) - MOST + 1} more"]
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

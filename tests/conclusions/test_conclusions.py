@@ -92,6 +92,15 @@ def test_two_crossings_are_both_told():
     assert found.answer[0].endswith("ahead is a, then b, then a.")
 
 
+def test_a_sentence_lists_eight_places_and_counts_the_others():
+    def alone(count):
+        models = [runs_of(f"m{place}", (0.9,), budget=1000 * (place + 1), wave=(0.0,)) for place in range(count)]
+        return conclude(frame_of(*models)).answer[0]
+
+    assert alone(8).endswith("m6@7k with 90.0 % and m7@8k with 90.0 %.")
+    assert alone(9).endswith("m5@6k with 90.0 %, m6@7k with 90.0 % and 2 more.")
+
+
 def test_pairs_are_tested_and_corrected():
     found = rows(conclude(CROSSED).pairs)
     assert [(row["first"], row["second"], row["n"]) for row in found] == [
