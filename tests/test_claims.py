@@ -279,21 +279,21 @@ def test_where_a_family_falls_behind(bounds, verdict):
 
 def test_a_family_may_be_named_size_by_size():
     records = [
-        *runs("a1", (0.8, 0.8), params=10_000), *runs("a2", (0.8, 0.8), params=1_000_000),
-        *runs("b1", (0.7, 0.7), params=10_000), *runs("b2", (0.9, 0.9), params=1_000_000),
+        *runs("a1", (0.8, 0.8001), params=10_000), *runs("a2", (0.8, 0.8001), params=1_000_000),
+        *runs("b1", (0.7, 0.7001), params=10_000), *runs("b2", (0.9, 0.9001), params=1_000_000),
     ]  # fmt: skip
-    claim = {"family": ["a1", "a2"], "rival": ["b1", "b2"], "above": 99_999, "below": 100_001}
+    claim = {"family": ["a1", "a2"], "rival": ["b1", "b2"], "above": 90_000, "below": 110_000}
     assert verdict_on(records, "crossover", "", **claim).verdict == "holds"
     named = {"family": ["a@10k", "a@1M"], "rival": ["b@10k", "b@1M"], "above": 50_000, "below": 200_000}
     assert verdict_on(CROSSING, "crossover", "", **named).verdict == "holds"
 
 
 def test_a_family_that_does_not_fall_behind():
-    ahead = [*family("a", {10_000: 0.8, 1_000_000: 0.95}), *family("b", {10_000: 0.7, 1_000_000: 0.9})]
+    ahead = [*family("a", {10_000: 0.8, 1_000_000: 0.95}, 0.001), *family("b", {10_000: 0.7, 1_000_000: 0.9}, 0.001)]
     found = crossover(ahead, above=50_000)
     assert found.verdict == "does not hold"
     assert found.figures == "the family leads at all measured sizes"
-    behind = [*family("a", {10_000: 0.6, 1_000_000: 0.7}), *family("b", {10_000: 0.7, 1_000_000: 0.9})]
+    behind = [*family("a", {10_000: 0.6, 1_000_000: 0.7}, 0.001), *family("b", {10_000: 0.7, 1_000_000: 0.9}, 0.001)]
     assert crossover(behind, above=50_000).figures == "the family is behind at all measured sizes"
     # At the larger size the two are a tenth of a deviation apart: they may well cross.
     close = [*family("a", {10_000: 0.8, 1_000_000: 0.901}, 0.01), *family("b", {10_000: 0.7, 1_000_000: 0.9}, 0.01)]

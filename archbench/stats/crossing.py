@@ -1,11 +1,12 @@
 """Where one curve passes another: interpolation between measured points, intervals by draws of what is true.
 
-Between measured points accuracy is taken as linear in the logarithm of x. The interval of a crossing is that of the
-crossings of `RESAMPLES` pairs of curves as they may truly be: the points' means drawn from Student's t around what was
-measured, normal runs with one deviation a curve, with the degrees of freedom that Welch gives the difference of the two
-(Welch 1947; drawing each curve's own deviation from its posterior covers 98 % with two runs a point, not 95). A
-bootstrap of seeds would be drawn from two or three values a point, whose resamples are too narrow by a factor of
-sqrt((n - 1) / n) and often have no width at all: tests/stats/test_crossing.py counts how often it misses the truth.
+Between measured points accuracy is taken as linear in the logarithm of x, so that the lead of one curve over the other
+is at every x a weighted sum of the points' means. The interval of a crossing is that of the crossings of `RESAMPLES`
+leads as they may truly be: Student's t around what was measured, normal runs, each point with its own deviation, and
+the degrees of freedom that Welch and Satterthwaite give the sum there (Welch 1947). One deviation for all of a curve
+would be known better, but small models often deviate more than large ones, and it would then see crossings that are
+none. A bootstrap of seeds would be drawn from two or three values a point, whose resamples are too narrow by a factor
+of sqrt((n - 1) / n) and often have no width at all: tests/stats/test_crossing.py counts what each misses.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Crossing:
     Attributes:
         at: where, in the unit of x, and its interval; none where fewer than 95 % of the draws cross there.
         falls: whether the first curve leads before it, and the second behind it.
-        share: of the draws that cross there; None where nothing could be drawn, as every point has a single run.
+        share: of the draws that cross there; None where nothing could be drawn, as no deviation is known.
     """
 
     at: Estimate
@@ -67,6 +68,9 @@ class Crossings:
 def crossings(family: Curve, rival: Curve) -> Crossings:
     """Return every crossing of two curves, each with its interval.
 
+    There are no intervals where no deviation is known: where all points of a curve are single runs, or no run of either
+    differs from another of its point.
+
     Args:
         family: by x (such as parameters) the accuracies of the runs there.
         rival: likewise.
@@ -74,45 +78,39 @@ def crossings(family: Curve, rival: Curve) -> Crossings:
     if not family or not rival or max(min(family), min(rival)) > min(max(family), max(rival)):
         return Crossings(())
     grid, weights = _grid(sorted(family), sorted(rival))
-    lead = _lead(weights, *(np.asarray([[np.mean(curve[x]) for x in sorted(curve)]]) for curve in (family, rival)))
-    at, falls = _changes(grid, lead)
-    ends = (float(np.exp(grid[0])), float(np.exp(grid[-1])), bool(lead[0, 0] > 0))
+    lead = weights @ _means(family, rival)
+    at, falls = (of[0] for of in _changes(grid, lead[None]))
+    places = np.flatnonzero(~np.isnan(at)).tolist()
+    ends = (float(np.exp(grid[0])), float(np.exp(grid[-1])), bool(lead[0] > 0))
     runs = min(len(y) for curve in (family, rival) for y in curve.values())
-    draws = _drawn(family, rival)
-    if draws is None:
-        found = [
-            Crossing(Estimate(float(np.exp(at[0, place])), None, None, runs), bool(falls[0, place]), None)
-            for place in np.flatnonzero(~np.isnan(at[0]))
-        ]
+    noise = _noise(family, rival, weights)
+    if noise is None:
+        none = [Estimate(float(np.exp(at[place])), None, None, runs) for place in places]
+        found = [Crossing(one, bool(falls[place]), None) for one, place in zip(none, places, strict=True)]
         return Crossings(tuple(found), *ends)
-    drawn_at, drawn_falls = _changes(grid, _lead(weights, *draws))
-    uncrossed = float(np.isnan(drawn_at).all(axis=1).mean())
-    places = np.flatnonzero(~np.isnan(at[0]))
+    drawn_at, drawn_falls = _changes(grid, lead + noise)
     found = [
-        _crossing(
-            at[0], int(place), bool(falls[0, place]), np.where(drawn_falls == falls[0, place], drawn_at, np.nan), runs
-        )
+        _crossing(at, place, bool(falls[place]), np.where(drawn_falls == falls[place], drawn_at, np.nan), runs)
         for place in places
     ]
-    return Crossings(tuple(found), *ends, uncrossed)
+    return Crossings(tuple(found), *ends, float(np.isnan(drawn_at).all(axis=1).mean()))
 
 
 def crossover(family: Curve, rival: Curve) -> Estimate | None:
     """Return where a family that leads first falls behind its rival, in the unit of x; None where it never does.
 
-    There is no interval where more than 5 % of the drawn pairs do not cross so, or where every point of a curve has a
-    single run.
+    There is no interval where more than 5 % of the draws do not cross so, or where `crossings` has none.
     """
     return next((crossing.at for crossing in crossings(family, rival).found if crossing.falls), None)
 
 
 def surely_uncrossed(family: Curve, rival: Curve) -> bool:
-    """Whether the family surely falls nowhere behind its rival: at most 5 % of the drawn pairs do."""
-    draws = _drawn(family, rival)
-    if draws is None:
-        return False
+    """Whether the family surely falls nowhere behind its rival: at most 5 % of the draws do."""
     grid, weights = _grid(sorted(family), sorted(rival))
-    at, falls = _changes(grid, _lead(weights, *draws))
+    noise = _noise(family, rival, weights)
+    if noise is None:
+        return False
+    at, falls = _changes(grid, weights @ _means(family, rival) + noise)
     return bool((falls & ~np.isnan(at)).any(axis=1).mean() <= 1 - CONFIDENCE)
 
 
@@ -148,19 +146,21 @@ def _crossing(at: Array, place: int, falls: bool, drawn: Array, runs: int) -> Cr
     return Crossing(Estimate(float(np.exp(value)), least, most, runs), falls, share)
 
 
-def _grid(xs: Sequence[float], others: Sequence[float]) -> tuple[Array, tuple[Array, Array]]:
-    """Return where both curves are told, as log x (grid,), and what interpolates each there (grid, its points)."""
+def _grid(xs: Sequence[float], others: Sequence[float]) -> tuple[Array, Array]:
+    """Return where both curves are told, as log x (grid,), and what makes the lead of the means of all points.
+
+    That is (grid, points of both curves): the lead is linear between the places of the grid.
+    """
     logs = [np.log(xs), np.log(others)]
     low, high = max(x[0] for x in logs), min(x[-1] for x in logs)
     grid = np.unique([x for x in np.concatenate(logs) if low <= x <= high])
     first, second = (np.stack([np.interp(grid, x, row) for row in np.eye(len(x))], axis=1) for x in logs)
-    return grid, (first, second)
+    return grid, np.hstack([first, -second])
 
 
-def _lead(weights: tuple[Array, Array], family: Array, rival: Array) -> Array:
-    """Return the lead of curves (draws, their points) over others on the grid (draws, grid)."""
-    lead: Array = family @ weights[0].T - rival @ weights[1].T
-    return lead
+def _means(*curves: Curve) -> Array:
+    """Return the means of the points of curves (points of all,), each curve's by x."""
+    return np.asarray([np.mean(curve[x]) for curve in curves for x in sorted(curve)])
 
 
 def _changes(grid: Array, lead: Array) -> tuple[Array, np.ndarray[Any, np.dtype[np.bool_]]]:
@@ -177,35 +177,35 @@ def _changes(grid: Array, lead: Array) -> tuple[Array, np.ndarray[Any, np.dtype[
     return np.where(falls | rises, at, np.nan), falls
 
 
-def _drawn(family: Curve, rival: Curve) -> tuple[Array, Array] | None:
-    """Return `RESAMPLES` draws of the means of both curves' points by x; None where all of one are single runs.
+def _noise(family: Curve, rival: Curve, weights: Array) -> Array | None:
+    """Return how far `RESAMPLES` draws of the lead are from what was measured (draws, grid); None where none is known.
 
-    All points of a draw share one scale: the deviations are estimates, and are as far off in all of it.
+    At a place all draws of points share one scale: the deviations are estimates, and are as far off in all of it.
     """
     spreads = [_spread(curve) for curve in (family, rival)]
-    if 0 in {degrees for _, degrees in spreads}:
+    variances, degrees = (np.concatenate(part) for part in zip(*spreads, strict=True))
+    if np.isnan(variances).any():
         return None
-    # The variance of a difference of two points, and its degrees of freedom (Welch and Satterthwaite).
-    parts = [
-        variance * float(np.mean([1 / len(y) for y in curve.values()]))
-        for (variance, _), curve in zip(spreads, (family, rival), strict=True)
-    ]
-    shares = sum(part**2 / degrees for part, (_, degrees) in zip(parts, spreads, strict=True))
-    freedom = sum(parts) ** 2 / shares if shares else 1.0
+    parts = weights**2 * variances  # of the variance of the lead, that of every point (grid, points)
+    if not parts.sum(axis=1).all():
+        return None
+    freedom = parts.sum(axis=1) ** 2 / (parts**2 / degrees).sum(axis=1)
     generator = np.random.default_rng(0)
-    scale = np.sqrt(freedom / generator.chisquare(freedom, (RESAMPLES, 1)))
-    first, second = (
-        np.asarray([np.mean(curve[x]) for x in sorted(curve)])
-        + scale * np.sqrt([variance / len(curve[x]) for x in sorted(curve)])
-        * generator.standard_normal((RESAMPLES, len(curve)))
-        for (variance, _), curve in zip(spreads, (family, rival), strict=True)
-    )  # fmt: skip
-    return first, second
+    scale = np.sqrt(freedom / generator.chisquare(freedom, (RESAMPLES, len(freedom))))
+    drawn: Array = scale * ((np.sqrt(variances) * generator.standard_normal((RESAMPLES, len(variances)))) @ weights.T)
+    return drawn
 
 
-def _spread(curve: Curve) -> tuple[float, int]:
-    """Return the variance of a curve's runs around the means of their points, and its degrees of freedom."""
-    points = [np.asarray(y, dtype=float) for y in curve.values()]
-    degrees = sum(len(y) - 1 for y in points)
-    squares = sum(float(((y - y.mean()) ** 2).sum()) for y in points)
-    return (squares / degrees if degrees else 0.0), degrees
+def _spread(curve: Curve) -> tuple[Array, Array]:
+    """Return the variance of the mean of each point (points,), by x, and its degrees of freedom; NaN if unknown.
+
+    A single run tells no deviation, and runs that are all equal none to be relied on, as accuracy comes in steps of one
+    image: such a point has that of all points of its curve.
+    """
+    points = [np.asarray(curve[x], dtype=float) - curve[x][0] for x in sorted(curve)]  # what is equal is exactly 0
+    counts = np.asarray([len(y) for y in points])
+    squares = np.asarray([((y - y.mean()) ** 2).sum() for y in points])
+    own, pooled = np.maximum(counts - 1, 1), max(int((counts - 1).sum()), 1)
+    known = squares.sum() / pooled if counts.max() > 1 else np.nan
+    variances = np.where(squares > 0, squares / own, known)
+    return variances / counts, np.where(squares > 0, own, pooled)

@@ -20,8 +20,7 @@ def test_two_lines_cross_where_algebra_says():
     rival = lines(0.05, 0.2, [2e3, 1e5, 2e6])
     estimate = stats.crossover(family, rival)
     assert estimate.value == pytest.approx(math.exp(10))
-    assert (estimate.low, estimate.high) == pytest.approx((math.exp(10), math.exp(10)))
-    assert estimate.n == 3
+    assert (estimate.low, estimate.high, estimate.n) == (None, None, 3)  # runs without any deviation tell none
 
 
 def test_the_interval_of_a_crossing_holds_it_and_narrows_with_the_noise():
@@ -40,7 +39,7 @@ def test_the_interval_of_a_crossing_repeats():
     pair = lines(0.02, 0.5, xs, 0.01, 3, 1), lines(0.05, 0.2, xs, 0.01, 3, 2)
     assert stats.crossover(*pair) == stats.crossover(*pair)
     turned = [dict(reversed(curve.items())) for curve in pair]
-    assert stats.crossover(*turned).value == stats.crossover(*pair).value
+    assert stats.crossover(*turned) == stats.crossover(*pair)
 
 
 @pytest.mark.parametrize(
@@ -80,19 +79,41 @@ FAMILY, RIVAL = {1e4: 0.60, 1e5: 0.64, 1e6: 0.66}, {1e4: 0.55, 1e5: 0.65, 1e6: 0
 PLANTED = 10 ** (4 + 5 / 6)  # the lead goes from 0.05 to -0.01 over a decade
 
 
-def drawn(curve, generator, runs, noise):
-    return {x: y + noise * generator.standard_normal(runs) for x, y in curve.items()}
+def drawn(curve, generator, runs, *noises):
+    """Return runs of a curve whose points deviate by the noises, from the smallest on, the last for all others."""
+    return {
+        x: y + noises[min(place, len(noises) - 1)] * generator.standard_normal(runs)
+        for place, (x, y) in enumerate(curve.items())
+    }
 
 
-@pytest.mark.parametrize(("runs", "noises"), [(2, (0.002, 0.002)), (3, (0.001, 0.004)), (5, (0.004, 0.004))])
+@pytest.mark.parametrize(
+    ("runs", "noises"), [(2, (0.002, 0.002)), (3, (0.001, 0.004)), (5, (0.004, 0.004)), (3, (0.003, 0.001))]
+)
 def test_a_planted_crossing_is_covered_as_often_as_it_says(runs, noises):
     generator = np.random.default_rng(runs)
     covered = []
-    for _ in range(2000):
+    for _ in range(1000):
         curves = [drawn(curve, generator, runs, noise) for curve, noise in zip((FAMILY, RIVAL), noises, strict=True)]
         covered.append(stats.crossover(*curves).contains(PLANTED))
     assert None not in covered
-    assert 0.93 <= np.mean(covered) <= 0.97
+    # Two runs a point know their deviation too badly to be exact: the interval is then too wide, not too narrow.
+    assert 0.93 <= np.mean(covered) <= (0.97 if runs > 2 else 1.0)
+    assert runs > 2 or np.mean(covered) >= 0.95
+
+
+@pytest.mark.parametrize("runs", [2, 3, 5])
+def test_curves_that_deviate_more_where_they_are_equal_seldom_cross_by_chance(runs):
+    """The rival is ahead everywhere but at the smallest size, where both are equal and deviate three times as much."""
+    family, rival = {1e4: 0.60, 1e5: 0.64, 1e6: 0.66}, {1e4: 0.60, 1e5: 0.68, 1e6: 0.72}
+    generator = np.random.default_rng(17)
+    declared = [
+        any(crossing.at.low is not None for crossing in stats.crossings(*curves).found)
+        for curves in (
+            [drawn(curve, generator, runs, 0.012, 0.004) for curve in (family, rival)] for _ in range(2000)
+        )
+    ]  # fmt: skip
+    assert np.mean(declared) < 0.06
 
 
 def test_a_bootstrap_of_three_seeds_would_cover_too_little():
@@ -141,6 +162,28 @@ def test_curves_without_a_common_range_are_not_compared():
     assert not stats.crossings({1e3: [0.5]}, {1e3: [0.6]}).surely_none
 
 
-def test_runs_without_any_spread_have_a_crossing_without_doubt():
-    found = stats.crossover({1e3: [0.8] * 2, 1e5: [0.8] * 2}, {1e3: [0.7] * 2, 1e5: [0.9] * 2})
-    assert (found.value, found.low, found.high) == (pytest.approx(1e4),) * 3
+def test_runs_without_any_deviation_have_a_crossing_without_interval():
+    alike = {1e3: [0.8] * 2, 1e5: [0.8] * 2}, {1e3: [0.7] * 2, 1e5: [0.9] * 2}
+    found = stats.crossings(*alike)
+    assert found.found == (stats.Crossing(stats.Estimate(pytest.approx(1e4), None, None, 2), True, None),)
+    assert (found.uncrossed, stats.surely_uncrossed(*alike[::-1])) == (None, False)
+
+
+@pytest.mark.parametrize("few", [[0.8], [0.8, 0.8]])
+def test_a_point_that_tells_no_deviation_has_that_of_its_curve(few):
+    rival = {1e3: [0.7, 0.7], 1e5: [0.9, 0.9]}
+    wide, narrow = (
+        stats.crossover({1e3: few, 1e5: [0.8 - spread, 0.8, 0.8 + spread]}, rival) for spread in (0.01, 0.001)
+    )
+    for estimate in (wide, narrow):
+        assert estimate.low < estimate.value < estimate.high
+    assert math.log(wide.high / wide.low) > 5 * math.log(narrow.high / narrow.low)
+
+
+def test_intervals_do_not_depend_on_which_curve_is_named_first():
+    xs = [1e3, 1e5, 1e6]
+    pair = lines(0.02, 0.5, xs, 0.01, 3, 1), lines(0.05, 0.2, [2e3, 1e5], 0.02, 4, 2)
+    (one,), (other,) = stats.crossings(*pair).found, stats.crossings(*pair[::-1]).found
+    assert one.falls is not other.falls
+    assert one.share == pytest.approx(other.share, abs=0.02)
+    assert (one.at.low, one.at.high) == pytest.approx((other.at.low, other.at.high), rel=0.2)
