@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,8 +46,9 @@ def _compared(first: Point, second: Point) -> dict[str, Any]:
     row: dict[str, Any] = {"dataset": first.dataset, "budget": first.budget, "first": first.name, "second": second.name}
     if len(found) == 1:
         return row | _of_images(first, second)
-    estimate = stats.mean(found)
-    deviation = float(np.std(found, ddof=1)) if found else math.nan
+    estimate = stats.paired_difference(first.accuracies, second.accuracies)
+    # Where there is no interval, as all differences are equal, no deviation is known.
+    deviation = float(np.std(found, ddof=1)) if estimate is not None and estimate.low is not None else 0.0
     return row | {
         **points_of(estimate), "n": len(found), "by": "seeds" if found else None, "p": stats.t_test(found),
         "p_exact": stats.sign_flip_test(found), "p_exact_least": stats.least_sign_flip(len(found)) if found else None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +13,20 @@ from archbench.stats.intervals import Estimate, mean
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+
 EXACT_MOST = 13  # seeds of which every one of the 2^n signs is tried; with more, 2^13 are drawn
 RELATIVE = 1e-9  # sums that are equal but for rounding are
 
 
 def paired_difference(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
-    """Return the mean difference over the seeds that both have, and its t-interval; None where they share none."""
-    return mean(differences(values, baseline))
+    """Return the mean difference over the seeds that both have, and its t-interval; None where they share none.
+
+    There is no interval where all differences are equal, as they then tell no deviation: see `t_test`.
+    """
+    found = differences(values, baseline)
+    estimate = mean(found)
+    return replace(estimate, low=None, high=None) if estimate is not None and _are_equal(found) else estimate
 
 
 def differences(values: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
@@ -27,9 +35,9 @@ def differences(values: Mapping[int, float], baseline: Mapping[int, float]) -> l
 
 
 def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> Estimate | None:
-    """Return the geometric mean of the ratios by seed, with the t-interval of their logarithms."""
-    shared = sorted(values.keys() & baseline.keys())
-    logs = mean([math.log(values[seed] / baseline[seed]) for seed in shared if values[seed] > 0 and baseline[seed] > 0])
+    """Return the geometric mean of the ratios by seed: `paired_difference` on a log scale."""
+    told = [seed for seed in values.keys() & baseline.keys() if values[seed] > 0 and baseline[seed] > 0]
+    logs = paired_difference(*({seed: math.log(of[seed]) for seed in told} for of in (values, baseline)))
     if logs is None:
         return None
     low, high = (None if bound is None else math.exp(bound) for bound in (logs.low, logs.high))
@@ -39,19 +47,24 @@ def paired_ratio(values: Mapping[int, float], baseline: Mapping[int, float]) -> 
 def t_test(found: Sequence[float]) -> float | None:
     """Return the two-sided p of Student's paired test that differences have mean 0; None for fewer than two.
 
-    It agrees with the interval of `mean`: below 5 % exactly where that leaves 0 out. Differences that are all the same
-    say so for sure: p is 0, or 1 where they are 0.
+    It agrees with the interval of `paired_difference`: below 5 % exactly where that leaves 0 out. Differences that are
+    all equal tell no deviation, and accuracy comes in steps of one image, so that two or three are often equal by
+    chance: p is then that of the `sign_flip_test`, which needs none.
     """
     from scipy import special
 
     data = np.asarray(found, dtype=float)
     if data.size < 2:
         return None
+    if _are_equal(data):
+        return sign_flip_test(found)
     error = float(data.std(ddof=1)) / math.sqrt(data.size)
-    center = abs(float(data.mean()))
-    if error <= RELATIVE * center or error == 0:
-        return 0.0 if center else 1.0
-    return float(2 * special.stdtr(data.size - 1, -center / error))
+    return float(2 * special.stdtr(data.size - 1, -abs(float(data.mean())) / error))
+
+
+def _are_equal(found: Sequence[float] | Array) -> bool:
+    """Whether differences are equal but for rounding."""
+    return bool(np.ptp(found) <= RELATIVE * np.abs(found).max())
 
 
 def sign_flip_test(found: Sequence[float]) -> float | None:

@@ -41,24 +41,28 @@ def detectable_effect(n: int) -> float | None:
 def detectable(n: int, deviation: float) -> float | None:
     """Return the smallest difference that `n` paired seeds find 80 % of the time, in the unit of `deviation`.
 
+    None for fewer than two, and where they had no deviation at all, which then is not known.
+
     Args:
         n: seeds.
         deviation: the standard deviation of the paired differences, as it was seen: with three seeds it is itself only
             known to a factor of two or so.
     """
     effect = detectable_effect(n)
-    return None if effect is None else effect * deviation
+    return None if effect is None or deviation == 0 else effect * deviation
 
 
 def seeds_needed(difference: float, deviation: float) -> int | None:
-    """Return how many paired seeds would find a difference 80 % of the time; None where it would take over 10,000.
+    """Return how many paired seeds would find a difference 80 % of the time.
+
+    None where it would take over 10,000, and where there was no deviation, which then is not known.
 
     Args:
         difference: as it was seen, or as it would matter.
         deviation: the standard deviation of the paired differences.
     """
     if deviation == 0:
-        return 2 if difference else None
+        return None
     effect = abs(difference) / deviation
     low, high = 1, 2
     while power(high, effect) < POWER:

@@ -117,6 +117,20 @@ def test_pairs_are_tested_and_corrected():
         assert row["resolved"] == (row["p_holm"] < 0.05)
 
 
+def test_seeds_that_all_differ_by_one_image_decide_nothing():
+    records = [
+        *(record("cnn", 1000, seed, 0.90 + seed / 100, BASE) for seed in range(2)),
+        *(record("net", 1000, seed, 0.91 + seed / 100, SLOW) for seed in range(2)),
+    ]  # fmt: skip
+    found = conclude(runs_frame(records), None, overhead(records))
+    (pair,) = rows(found.pairs)
+    assert (pair["p"], pair["resolved"]) == (0.5, False)
+    assert [pair[name] for name in ("low_points", "high_points", "detectable_points", "seeds_needed")] == [None] * 4
+    assert {row["verdict"] for row in rows(found.verdicts)} == {"not resolved"}
+    sure = {row["name"]: row["sure"] for row in rows(found.pareto) if row["axes"] == "params+accuracy"}
+    assert sure == {"cnn@1k": False, "net@1k": False}
+
+
 def test_a_single_run_is_held_against_images():
     single = frame_of(runs_of("a", (0.9,), wave=(0.0,)), runs_of("b", (0.8,), wave=(0.0,)))
     (row,) = rows(conclude(single).pairs)
@@ -139,7 +153,9 @@ def test_points_have_mean_median_and_range_of_what_is_done():
 
 
 def test_data_sets_are_concluded_apart():
-    both = frame_of(runs_of("a", (0.9,)), runs_of("b", (0.8,)), runs_of("a", (0.5,), dataset="x", case="x"))
+    both = frame_of(
+        runs_of("a", (0.9,)), runs_of("b", (0.8,), wave=WAVE[::-1]), runs_of("a", (0.5,), dataset="x", case="x")
+    )
     found = conclude(both)
     assert len(found.pairs) == 1
     assert found.answer[0].startswith("digits: Most accurate: a at 10k (+10")
@@ -153,7 +169,7 @@ def test_one_name_for_two_sets_of_test_images_is_two_data_sets():
 
 
 def test_the_front_names_what_dominates():
-    frame = frame_of(runs_of("good", (0.9, 0.95)), runs_of("bad", (0.8, 0.94), params=200_000, macs=1))
+    frame = frame_of(runs_of("good", (0.9, 0.95)), runs_of("bad", (0.8, 0.94), wave=WAVE[::-1], params=200_000, macs=1))
     table = conclude(frame).pareto
     params = {row["name"]: row for row in rows(table[table["axes"] == "params+accuracy"])}
     assert {name: row["dominated_by"] for name, row in params.items()} == {

@@ -19,8 +19,24 @@ def test_the_t_test_is_scipys_and_agrees_with_the_interval():
 def test_a_t_test_of_few_or_equal_differences():
     assert stats.t_test([]) is None
     assert stats.t_test([0.1]) is None
-    assert stats.t_test([0.1, 0.1, 0.1]) == 0
+    assert stats.t_test([0.1, 0.1, 0.1]) == 0.25 == stats.sign_flip_test([0.1, 0.1, 0.1])
+    assert stats.t_test([0.3 - 0.1, 0.2, 0.2]) == 0.25  # equal but for rounding
     assert stats.t_test([0.0, 0.0]) == 1
+
+
+def test_equal_differences_have_no_interval():
+    values, baseline = {0: 0.9, 1: 0.8}, {0: 0.8, 1: 0.7}  # 0.1 twice, but for rounding
+    assert stats.paired_difference(values, baseline) == stats.Estimate(pytest.approx(0.1), None, None, 2)
+    doubled = {seed: 2 * value for seed, value in values.items()}
+    assert stats.paired_ratio(doubled, values) == stats.Estimate(pytest.approx(2), None, None, 2)
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_steps_of_one_image_make_no_findings(n):
+    """Two equal models on 400 images, whose runs differ by an image or two: equal differences are frequent."""
+    rng = np.random.default_rng(n)
+    found = rng.binomial(400, 0.995, (2000, n)) / 400 - rng.binomial(400, 0.995, (2000, n)) / 400
+    assert np.mean([stats.t_test(values) < 0.05 for values in found]) < 0.05
 
 
 def test_the_sign_flip_test_is_scipys_permutation_test():
