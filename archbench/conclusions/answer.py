@@ -93,7 +93,8 @@ def _leaders(points: Sequence[Point], pairs: Pairs) -> list[str]:
         f"Most accurate: {leader}{' at ' if where[0][:1] != '(' else ' '}{_joined(where)}."
         for leader, where in told.items()
     ]
-    corrected = f", {number(len(pairs), 'comparison')} being corrected for," if len(pairs) > 1 else ""
+    tested = sum(row["by"] == "seeds" for row in pairs.values())
+    corrected = f", {number(tested, 'comparison')} being corrected for," if tested > 1 else ""
     if open_:
         sentences.append(
             f"Not resolved with {_seeds(points)}{corrected} which of the best two is more accurate: {_joined(open_)}."

@@ -19,11 +19,16 @@ LEVEL = 0.05
 
 
 def pairs_table(points: Sequence[Point]) -> list[dict[str, Any]]:
-    """Return the rows of `Conclusions.pairs` for the points of one data set."""
+    """Return the rows of `Conclusions.pairs` for the points of one data set.
+
+    Tests of images are corrected among themselves and resolve nothing, as how runs differ is not in their p.
+    """
     rows = [_compared(first, second) for first, second in _pairs(points)]
-    for row, corrected in zip(rows, stats.holm([row["p"] for row in rows]), strict=True):
-        row["p_holm"] = corrected
-        row["resolved"] = corrected is not None and corrected < LEVEL
+    for by in ("seeds", "images", None):
+        family = [row for row in rows if row["by"] == by]
+        for row, corrected in zip(family, stats.holm([row["p"] for row in family]), strict=True):
+            row["p_holm"] = corrected
+            row["resolved"] = by == "seeds" and corrected is not None and corrected < LEVEL
     return rows
 
 

@@ -136,11 +136,26 @@ def test_a_single_run_is_held_against_images():
     (row,) = rows(conclude(single).pairs)
     assert (row["n"], row["by"], row["seeds_needed"]) == (1, "images", None)
     assert row["p"] == pytest.approx(scipy_stats.fisher_exact(np.asarray([[900, 100], [800, 200]]))[1])
+    assert (row["p_holm"], row["resolved"]) == (row["p"], False)  # how runs differ is not in it
     (first, _) = rows(conclude(single).points)
     wilson = scipy_stats.binomtest(900, 1000).proportion_ci(method="wilson")
     assert (first["images_low"], first["images_high"]) == pytest.approx((wilson.low, wilson.high))
     assert first["accuracy_low"] is None
-    assert "single runs" in conclude(single).answer[0]
+    (said,) = conclude(single).answer
+    assert said.startswith("Not resolved with 1 seed which of the best two is more accurate: at 10k a and b (+10.0 ± ")
+    assert said.endswith(" points, single runs).")
+
+
+def test_tests_of_images_and_of_seeds_are_corrected_apart():
+    seeds = [runs_of("a", (0.9,)), runs_of("b", (0.8,), wave=WAVE[::-1])]
+    alone = rows(conclude(frame_of(*seeds)).pairs)
+    single = [runs_of(name, (0.7,), wave=(0.0,)) for name in "cd"]
+    found = {(row["first"][0], row["second"][0]): row for row in rows(conclude(frame_of(*seeds, *single)).pairs)}
+    assert found["a", "b"] == alone[0]
+    assert {row["by"] for pair, row in found.items() if pair != ("a", "b")} == {"images"}
+    images = [row for row in found.values() if row["by"] == "images"]
+    assert min(row["p_holm"] for row in images) == pytest.approx(5 * min(row["p"] for row in images))
+    assert not any(row["resolved"] for row in images)
 
 
 def test_points_have_mean_median_and_range_of_what_is_done():
