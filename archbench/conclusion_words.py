@@ -56,12 +56,13 @@ def pairs_words(table: pd.DataFrame) -> pd.DataFrame:
 def _pairs_note(table: pd.DataFrame) -> str:
     tested = number(int((table["by"] == "seeds").sum()), "comparison")
     return (
-        "Mean over paired seeds ± half the 95 % t-interval, of each alone. p is of the paired t-test, of equal differences "
-        f"the exact one; {tested} by seeds are corrected by Holm's method, data set by data set, and a difference is "
-        "resolved where that p is under 5 %. The exact test is by sign flips, and cannot come under 0.25 with three "
-        "seeds, or under 5 % with fewer than six. Detectable is the difference in points that so many seeds find 80 % "
-        "of the time; seeds needed would find the one that was seen. Of single runs the interval and p are of the "
-        "images alone: how runs differ is not in them, so that they resolve nothing."
+        "Mean over paired seeds ± half the 95 % t-interval, of each alone. p is of the paired t-test, of equal "
+        f"differences the exact one; {tested} by seeds are corrected by Holm's method, data set by data set, and a "
+        "difference is resolved where that p is under 5 %. The exact test is by sign flips, and cannot come under 0.25 "
+        "with three seeds, or under 5 % with fewer than six. Detectable is the difference in points that so many seeds "
+        "resolve 80 % of the time at least, all comparisons being corrected for; seeds needed would so resolve the one "
+        "that was seen. Of single runs the interval and p are of the images alone: how runs differ is not in them, so "
+        "that they resolve nothing."
     )
 
 

@@ -35,8 +35,8 @@ class Conclusions:
             `images`), `p` (of the paired t-test; of equal differences as `p_exact`; of single runs Fisher's exact test
             of images), `p_exact` (of the exact sign-flip test), `p_exact_least` (what it can come to at best), `p_holm`
             (`p` corrected for all rows of the data set with this `by`), `resolved` (`p_holm` < 0.05, by seeds),
-            `detectable_points` (the difference that so many seeds find 80 % of the time), `seeds_needed` (to find the
-            difference seen 80 % of the time).
+            `detectable_points` (the difference that so many seeds find 80 % of the time at 5 % over the number of
+            tests by seeds), `seeds_needed` (that find the difference seen so).
         crossovers: a row a crossing of two lines over one of `x` (`params`, `macs`, `step_us`), or a row that says that
             there is none: `dataset, x, before, after` (the series that lead below and above; without a crossing the
             leader and the other), `value, low, high` (in units of x; missing without a crossing; no interval where

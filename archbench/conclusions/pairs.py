@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from archbench.conclusions.points import Point
 
 MOST = 12  # points of one size that are all compared with each other; of more, each with the first
-LEVEL = 0.05
 
 
 def pairs_table(points: Sequence[Point]) -> list[dict[str, Any]]:
@@ -23,12 +22,14 @@ def pairs_table(points: Sequence[Point]) -> list[dict[str, Any]]:
 
     Tests of images are corrected among themselves and resolve nothing, as how runs differ is not in their p.
     """
-    rows = [_compared(first, second) for first, second in _pairs(points)]
+    pairs = list(_pairs(points))
+    tested = sum(len(first.accuracies.keys() & second.accuracies.keys()) > 1 for first, second in pairs)
+    rows = [_compared(first, second, stats.LEVEL / max(tested, 1)) for first, second in pairs]
     for by in ("seeds", "images", None):
         family = [row for row in rows if row["by"] == by]
         for row, corrected in zip(family, stats.holm([row["p"] for row in family]), strict=True):
             row["p_holm"] = corrected
-            row["resolved"] = by == "seeds" and corrected is not None and corrected < LEVEL
+            row["resolved"] = by == "seeds" and corrected is not None and corrected < stats.LEVEL
     return rows
 
 
@@ -46,7 +47,14 @@ def _pairs(points: Sequence[Point]) -> Iterator[tuple[Point, Point]]:
         )
 
 
-def _compared(first: Point, second: Point) -> dict[str, Any]:
+def _compared(first: Point, second: Point, level: float) -> dict[str, Any]:
+    """Return a row without what Holm's correction adds.
+
+    Args:
+        first: of a pair.
+        second: likewise.
+        level: under which p surely stays under 5 % when it is corrected: what seeds can detect is told for that.
+    """
     found = stats.differences(first.accuracies, second.accuracies)
     row: dict[str, Any] = {"dataset": first.dataset, "budget": first.budget, "first": first.name, "second": second.name}
     if len(found) == 1:
@@ -57,8 +65,8 @@ def _compared(first: Point, second: Point) -> dict[str, Any]:
     return row | {
         **points_of(estimate), "n": len(found), "by": "seeds" if found else None, "p": stats.t_test(found),
         "p_exact": stats.sign_flip_test(found), "p_exact_least": stats.least_sign_flip(len(found)) if found else None,
-        "detectable_points": _scaled(stats.detectable(len(found), deviation)) if found else None,
-        "seeds_needed": stats.seeds_needed(estimate.value, deviation) if estimate else None,
+        "detectable_points": _scaled(stats.detectable(len(found), deviation, level)) if found else None,
+        "seeds_needed": stats.seeds_needed(estimate.value, deviation, level) if estimate else None,
     }  # fmt: skip
 
 

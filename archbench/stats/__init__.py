@@ -27,11 +27,12 @@ from archbench.stats.paired import (
     t_test,
 )
 from archbench.stats.pareto import dominating, pareto_front
-from archbench.stats.power import POWER, detectable, detectable_effect, power, seeds_needed
+from archbench.stats.power import LEVEL, POWER, detectable, detectable_effect, power, seeds_needed
 from archbench.stats.ranks import agreement
 
 __all__ = [
     "CONFIDENCE",
+    "LEVEL",
     "POWER",
     "REACH",
     "Crossing",

@@ -11,6 +11,7 @@ import pytest
 from scipy import stats as scipy_stats
 from test_tables import BASE, SLOW, record
 
+from archbench import stats
 from archbench.conclusion_words import conclusions_markdown, sections
 from archbench.conclusions import COLUMNS, conclude
 from archbench.conclusions.verdicts import judged
@@ -115,6 +116,7 @@ def test_pairs_are_tested_and_corrected():
         assert (row["p_exact"], row["p_exact_least"]) == (0.25, 0.25)
         assert row["p"] <= row["p_holm"] <= 4 * row["p"]
         assert row["resolved"] == (row["p_holm"] < 0.05)
+        assert row["detectable_points"] == pytest.approx(stats.detectable(3, seeds.std(ddof=1), 0.05 / 4))
 
 
 def test_seeds_that_all_differ_by_one_image_decide_nothing():
