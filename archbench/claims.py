@@ -66,7 +66,7 @@ def _crossover(claim: Claim, measures: Measures) -> Finding:
         return Finding(
             claim.text, _decide(claim, estimate), "; ".join([_words(claim, estimate, measures), _bounds(claim)])
         )
-    words = "leads" if stats.leads(family, rival) else "is behind"
+    words = {True: "leads", False: "is behind", None: "equals its rival"}[stats.leads(family, rival)]
     verdict: Holds = "does not hold" if stats.surely_uncrossed(family, rival) else "not resolved"
     doubt = "" if verdict == "does not hold" else ", which so few runs leave in doubt"
     return Finding(claim.text, verdict, f"the family {words} at all measured sizes{doubt}")

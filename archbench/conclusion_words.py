@@ -89,7 +89,8 @@ ENOUGH = (
 def crossovers_words(table: pd.DataFrame) -> pd.DataFrame:
     """Return `Conclusions.crossovers` as people read it."""
     return _words(table, lambda row: {
-        "over": {"step_us": "µs a step", "macs": "MACs"}.get(row["x"], row["x"]), "ahead below": row["before"],
+        "over": {"step_us": "µs a step", "macs": "MACs"}.get(row["x"], row["x"]),
+        "ahead below": row["before"] if row["verdict"] != "equal" else "",
         "ahead above": row["after"] if row["value"] is not None else "", "at": _size(row, "value"),
         "95 % interval": f"{_size(row, 'low')} to {_size(row, 'high')}" if row["low"] is not None else "",
         "measured": f"{_size(row, 'from_x')} to {_size(row, 'to_x')}",

@@ -47,6 +47,8 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
     between = f"between {_at(first['x'], first['from_x'])} and {_at(first['x'], first['to_x'])} {unit}"
     if first["verdict"] == "none":
         return [f"No crossing {between}: {first['before']} is ahead throughout."]
+    if first["verdict"] == "equal":
+        return [f"The two are equal {between}."]
     if first.get("value") is None:
         return [
             f"No crossing is seen {between}, where {first['before']} is ahead in the mean; not resolved with {seeds}."

@@ -55,8 +55,8 @@ def _crossed(first: Sequence[Point], second: Sequence[Point], x: str) -> Iterato
         verdict = "not resolved" if crossing.at.low is None else "crossing"
         yield row | {"before": before, "after": after, **_at(crossing.at), **where, "verdict": verdict}
     if not found.found:
-        before, after = names if found.leads else names[::-1]
-        verdict = "none" if found.surely_none else "not resolved"
+        before, after = names[::-1] if found.leads is False else names
+        verdict = "equal" if found.leads is None else "none" if found.surely_none else "not resolved"
         yield row | {"before": before, "after": after, **where, "verdict": verdict}
 
 

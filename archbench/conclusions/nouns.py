@@ -39,9 +39,10 @@ class Conclusions:
             tests by seeds), `seeds_needed` (that find the difference seen so).
         crossovers: a row a crossing of two lines over one of `x` (`params`, `macs`, `step_us`), or a row that says that
             there is none: `dataset, x, before, after` (the series that lead below and above; without a crossing the
-            leader and the other), `value, low, high` (in units of x; missing without a crossing; no interval where
-            fewer than 95 % of the draws cross there), `crossings` (how many there are in all), `from_x, to_x` (the
-            range in which both were measured), `verdict` (`crossing`, `none`, `not resolved`).
+            leader and the other, of equals the first and the second), `value, low, high` (in units of x; missing
+            without a crossing; no interval where fewer than 95 % of the draws cross there), `crossings` (how many there
+            are in all), `from_x, to_x` (the range in which both were measured), `verdict` (`crossing`; `none`, the
+            leader being surely ahead throughout; `equal`, in the means; `not resolved`).
         pareto: a row a point and `axes` (`params+accuracy`, ...): `dataset, axes, name, series`, the values `accuracy`,
             `params`, `macs`, `step_us`, `memory_bytes`, `on_front`, `dominated_by` (the name of the most accurate point
             that is nowhere worse; missing on the front), `sure` (whether the accuracies of the two are told apart, or

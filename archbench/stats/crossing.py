@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, np.dtype[np.float64]]
 
 RESAMPLES = 2000
+EQUAL = 1e-12  # leads that are nearer to 0 come of rounding
 
 
 @dataclass(frozen=True)
@@ -49,20 +50,21 @@ class Crossings:
     Attributes:
         found: what the means cross.
         low, high: the range of x in which both were measured; None where there is none.
-        leads: whether the first curve is ahead at `low` (of equals neither is); None without a range.
-        uncrossed: the share of the draws without any crossing; None where nothing could be drawn.
+        leads: whether the first curve is ahead at `low`, or, where both are equal there, in what follows; None where
+            both are equal throughout, or without a range.
+        led: the share of the draws in which that curve is ahead everywhere; None where nothing could be drawn.
     """
 
     found: tuple[Crossing, ...]
     low: float | None = None
     high: float | None = None
     leads: bool | None = None
-    uncrossed: float | None = None
+    led: float | None = None
 
     @property
     def surely_none(self) -> bool:
-        """Whether at most 5 % of the pairs of curves as they may truly be cross."""
-        return self.uncrossed is not None and self.uncrossed >= CONFIDENCE
+        """Whether one of the curves is surely ahead throughout: that it is in at least 95 % of the draws."""
+        return not self.found and self.led is not None and self.led >= CONFIDENCE
 
 
 def crossings(family: Curve, rival: Curve) -> Crossings:
@@ -78,22 +80,25 @@ def crossings(family: Curve, rival: Curve) -> Crossings:
     if not family or not rival or max(min(family), min(rival)) > min(max(family), max(rival)):
         return Crossings(())
     grid, weights = _grid(sorted(family), sorted(rival))
-    lead = weights @ _means(family, rival)
+    lead = _lead(weights, family, rival)
     at, falls = (of[0] for of in _changes(grid, lead[None]))
     places = np.flatnonzero(~np.isnan(at)).tolist()
-    ends = (float(np.exp(grid[0])), float(np.exp(grid[-1])), bool(lead[0] > 0))
+    leads = bool(lead[lead != 0][0] > 0) if lead.any() else None
+    ends = (float(np.exp(grid[0])), float(np.exp(grid[-1])), leads)
     runs = min(len(y) for curve in (family, rival) for y in curve.values())
     noise = _noise(family, rival, weights)
     if noise is None:
         none = [Estimate(float(np.exp(at[place])), None, None, runs) for place in places]
         found = [Crossing(one, bool(falls[place]), None) for one, place in zip(none, places, strict=True)]
         return Crossings(tuple(found), *ends)
-    drawn_at, drawn_falls = _changes(grid, lead + noise)
+    drawn = lead + noise
+    drawn_at, drawn_falls = _changes(grid, drawn)
     found = [
         _crossing(at, place, bool(falls[place]), np.where(drawn_falls == falls[place], drawn_at, np.nan), runs)
         for place in places
     ]
-    return Crossings(tuple(found), *ends, float(np.isnan(drawn_at).all(axis=1).mean()))
+    led = None if leads is None else float(((drawn > 0) == leads).all(axis=1).mean())
+    return Crossings(tuple(found), *ends, led)
 
 
 def crossover(family: Curve, rival: Curve) -> Estimate | None:
@@ -110,13 +115,13 @@ def surely_uncrossed(family: Curve, rival: Curve) -> bool:
     noise = _noise(family, rival, weights)
     if noise is None:
         return False
-    at, falls = _changes(grid, weights @ _means(family, rival) + noise)
+    at, falls = _changes(grid, _lead(weights, family, rival) + noise)
     return bool((falls & ~np.isnan(at)).any(axis=1).mean() <= 1 - CONFIDENCE)
 
 
-def leads(family: Curve, rival: Curve) -> bool:
-    """Whether the family is ahead at the smallest x at which both were measured or can be told."""
-    return bool(crossings(family, rival).leads)
+def leads(family: Curve, rival: Curve) -> bool | None:
+    """Whether the family is ahead from the smallest x on at which both can be told; None where they are equal."""
+    return crossings(family, rival).leads
 
 
 def _crossing(at: Array, place: int, falls: bool, drawn: Array, runs: int) -> Crossing:
@@ -158,23 +163,25 @@ def _grid(xs: Sequence[float], others: Sequence[float]) -> tuple[Array, Array]:
     return grid, np.hstack([first, -second])
 
 
-def _means(*curves: Curve) -> Array:
-    """Return the means of the points of curves (points of all,), each curve's by x."""
-    return np.asarray([np.mean(curve[x]) for curve in curves for x in sorted(curve)])
+def _lead(weights: Array, family: Curve, rival: Curve) -> Array:
+    """Return the lead of the means (grid,); what is equal but for rounding is 0."""
+    lead: Array = weights @ np.asarray([np.mean(curve[x]) for curve in (family, rival) for x in sorted(curve)])
+    return np.where(np.abs(lead) < EQUAL, 0.0, lead)
 
 
 def _changes(grid: Array, lead: Array) -> tuple[Array, np.ndarray[Any, np.dtype[np.bool_]]]:
     """Return where the lead changes (draws, grid - 1), as log x, NaN where it does not; and whether it is lost there.
 
-    What is equal on the grid is no lead: a curve that only touches another loses its lead there, and takes it again.
+    What is equal on the grid is no lead: who led before does so until another one does.
     """
     left, right = lead[:, :-1], lead[:, 1:]
-    falls = (left > 0) & (right <= 0)
-    rises = (left <= 0) & (right > 0)
+    ahead = np.sign(lead)
+    for place in range(1, ahead.shape[1]):
+        ahead[:, place] = np.where(ahead[:, place] == 0, ahead[:, place - 1], ahead[:, place])
     with np.errstate(invalid="ignore", divide="ignore"):  # where both are equal there is no change
         share = left / (left - right)
     at = grid[:-1] + share * np.diff(grid)
-    return np.where(falls | rises, at, np.nan), falls
+    return np.where(ahead[:, :-1] * ahead[:, 1:] < 0, at, np.nan), ahead[:, :-1] > 0
 
 
 def _noise(family: Curve, rival: Curve, weights: Array) -> Array | None:

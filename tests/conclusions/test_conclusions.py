@@ -85,6 +85,12 @@ def test_without_a_crossing_it_is_said_who_is_ahead():
     assert "not resolved with 3 seeds" in conclude(near).answer[0]
 
 
+def test_equal_curves_have_no_leader():
+    found = conclude(frame_of(runs_of("a", (0.5, 0.6)), runs_of("b", (0.5, 0.6))))
+    assert found.answer[0] == "The two are equal between 10.0k and 100k parameters."
+    assert {row["verdict"] for row in rows(found.crossovers)} == {"equal"}
+
+
 def test_two_crossings_are_both_told():
     twice = frame_of(runs_of("a", (0.9, 0.8, 0.9)), runs_of("b", (0.85, 0.85, 0.85)))
     found = conclude(twice)

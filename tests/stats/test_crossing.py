@@ -156,6 +156,38 @@ def test_curves_far_apart_surely_do_not_cross_and_near_ones_perhaps():
     assert not stats.crossings(near, low).surely_none
 
 
+def test_draws_that_do_not_cross_do_not_make_a_leader():
+    """A rival that is badly known lies over or under a family as a whole, within the short range of that."""
+    first = {x: [0.801, 0.802, 0.803] for x in (1e4, 1.1e4)}
+    second = {x: [0.7, 0.8, 0.9] for x in (1e2, 1e6)}
+    crossed = stats.crossings(first, second)
+    assert (crossed.found, crossed.leads) == ((), True)
+    assert 0.2 < crossed.led < 0.8
+    assert not crossed.surely_none
+
+
+@pytest.mark.parametrize(
+    ("leads", "found"),
+    [([0, 1, 1], True), ([0, -1, -1], False), ([0, 0, 1], True), ([1, 0, 1], True), ([-1, 0, -1], False),
+     ([0, 0, 0], None)],
+)  # fmt: skip
+def test_what_is_equal_here_and_there_is_no_change_of_lead(leads, found):
+    xs = (1e3, 1e4, 1e5)
+    rival = {x: [0.79, 0.80, 0.81] for x in xs}
+    family = {x: [y + lead / 100 for y in rival[x]] for x, lead in zip(xs, leads, strict=True)}
+    crossed = stats.crossings(family, rival)
+    assert (crossed.found, crossed.leads, crossed.surely_none) == ((), found, False)
+    assert stats.leads(rival, family) is (None if found is None else not found)
+
+
+def test_a_lead_changes_hands_over_a_stretch_of_equals():
+    family = {1e3: [0.9], 1e4: [0.8], 1e5: [0.7]}
+    rival = {1e3: [0.8], 1e4: [0.8], 1e5: [0.8]}
+    (one,), (other,) = stats.crossings(family, rival).found, stats.crossings(rival, family).found
+    assert (one.at.value, other.at.value) == pytest.approx((1e4, 1e4))
+    assert (one.falls, other.falls) == (True, False)
+
+
 def test_curves_without_a_common_range_are_not_compared():
     assert stats.crossings({}, {1e3: [0.5]}) == stats.Crossings(())
     assert stats.crossings({1e3: [0.5]}, {1e4: [0.5], 1e5: [0.6]}).low is None
@@ -166,7 +198,7 @@ def test_runs_without_any_deviation_have_a_crossing_without_interval():
     alike = {1e3: [0.8] * 2, 1e5: [0.8] * 2}, {1e3: [0.7] * 2, 1e5: [0.9] * 2}
     found = stats.crossings(*alike)
     assert found.found == (stats.Crossing(stats.Estimate(pytest.approx(1e4), None, None, 2), True, None),)
-    assert (found.uncrossed, stats.surely_uncrossed(*alike[::-1])) == (None, False)
+    assert (found.led, stats.surely_uncrossed(*alike[::-1])) == (None, False)
 
 
 @pytest.mark.parametrize("few", [[0.8], [0.8, 0.8]])
