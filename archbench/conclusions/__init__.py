@@ -46,9 +46,12 @@ def conclude(
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
     rows["points"] = points_table(points)
     sentences: list[str] = []
+    if overhead is not None and not len(overhead):
+        overhead = None
+    baseline = None if overhead is None else next(iter(overhead.loc[overhead["is_baseline"], "model"]), None)
     groups = by_dataset(points)
     for dataset, group in groups.items():
-        pairs, crossovers = pairs_table(group), crossovers_table(group)
+        pairs, crossovers = pairs_table(group, baseline), crossovers_table(group)
         fits, drawn = fits_tables(group)
         curves = {} if epochs is None else curves_of(group, epochs)
         found = {
@@ -60,7 +63,7 @@ def conclude(
             rows[name] += more
         said = answer(group, pairs, crossovers)
         sentences += [f"{dataset}: {sentence}" for sentence in said] if len(groups) > 1 else said
-    if overhead is not None and len(overhead):
+    if overhead is not None:
         rows["verdicts"] = verdicts_table(overhead, points, rows["pairs"])
     tables = {name: _table(rows[name], columns) for name, columns in COLUMNS.items()}
     return Conclusions(answer=tuple(sentences) or ("Nothing has been run.",), **tables)

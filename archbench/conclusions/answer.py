@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from archbench.conclusions.pairs import MOST as COMPARED
+from archbench.conclusions.pairs import best_two
 from archbench.conclusions.points import lines_of
 from archbench.units import compact, micros, number, short, with_interval
 
@@ -72,25 +72,25 @@ def _leaders(points: Sequence[Point], pairs: Pairs) -> list[str]:
     behind_: list[str] = []
     alone: list[str] = []
     for budget in budgets:
-        group = sorted((p for p in points if p.budget == budget), key=_mean, reverse=True)
+        group = [point for point in points if point.budget == budget]
         where = "" if budget is None else compact(budget)
         if len(group) < 2:
             alone.append(f"{group[0].name} with {_accuracy(group[0])}")
             continue
-        row, sign = _between(pairs, group[0].name, group[1].name)
-        difference = f"{_points(row, sign)} over {_short(group[1])}{_doubt(row)}"
+        best, second = best_two(group)
+        row, sign = _between(pairs, best.name, second.name)
+        doubt = _doubt(row) + (f"; by validation the best two of {len(group)}" if len(group) > COMPARED else "")
+        difference = f"{_points(row, sign)} over {_short(second)}{doubt}"
         if row is not None and row["resolved"]:
-            told.setdefault(_short(group[0]), []).append(f"{where} ({difference})" if where else f"({difference})")
+            told.setdefault(_short(best), []).append(f"{where} ({difference})" if where else f"({difference})")
         else:
             at = f"at {where} " if where else ""
-            behind = [
-                _short(other) for other in group[2:]
-                if (found := _between(pairs, group[0].name, other.name)[0]) is not None and found["resolved"]
-            ]  # fmt: skip
+            others = [point for point in group if point is not best and point is not second]
+            behind = [_short(other) for other in others if _is_behind(pairs, other, best)]
             if behind:
-                others = _joined(behind) if len(behind) <= NAMED else f"{len(behind)} of the other {len(group) - 2}"
-                behind_.append(f"{at}{others} behind {_short(group[0])}")
-            open_.append(f"{at}{_short(group[0])} and {_short(group[1])} ({_points(row, sign)}{_doubt(row)})")
+                named = _joined(behind) if len(behind) <= NAMED else f"{len(behind)} of the other {len(others)}"
+                behind_.append(f"{at}{named} behind {_short(best)}")
+            open_.append(f"{at}{_short(best)} and {_short(second)} ({_points(row, sign)}{doubt})")
     sentences = [
         f"Most accurate: {leader}{' at ' if where[0][:1] != '(' else ' '}{_joined(where)}."
         for leader, where in told.items()
@@ -115,9 +115,15 @@ def _between(pairs: Pairs, first: str, second: str) -> tuple[Mapping[str, Any] |
     return pairs.get((second, first)), -1
 
 
+def _is_behind(pairs: Pairs, point: Point, best: Point) -> bool:
+    """Whether a point is told from the best, and is less accurate."""
+    row, sign = _between(pairs, best.name, point.name)
+    return row is not None and bool(row["resolved"]) and sign * row["difference_points"] > 0
+
+
 def _points(row: Mapping[str, Any] | None, sign: int) -> str:
     if row is None or row["difference_points"] is None:
-        return "not compared: of so many, each is held against the first alone"
+        return "not compared: of so many, each is held against the baseline alone"
     half = None if row["low_points"] is None else (row["high_points"] - row["low_points"]) / 2
     return f"{with_interval(sign * row['difference_points'], half, sign=True)} points"
 
@@ -138,10 +144,6 @@ def _accuracy(point: Point) -> str:
         return "no accuracy"
     half = estimate.half_width
     return f"{with_interval(100 * estimate.value, None if half is None else 100 * half)} %"
-
-
-def _mean(point: Point) -> float:
-    return float(np.mean(list(point.accuracies.values())))
 
 
 def _short(point: Point) -> str:

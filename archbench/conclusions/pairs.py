@@ -14,15 +14,20 @@ if TYPE_CHECKING:
 
     from archbench.conclusions.points import Point
 
-MOST = 12  # points of one size that are all compared with each other; of more, each with the first
+MOST = 12  # points of one size that are all compared with each other; of more, each with the baseline
 
 
-def pairs_table(points: Sequence[Point]) -> list[dict[str, Any]]:
+def pairs_table(points: Sequence[Point], baseline: str | None = None) -> list[dict[str, Any]]:
     """Return the rows of `Conclusions.pairs` for the points of one data set.
 
+    Of more than `MOST` points of one budget each is held against the baseline, and the `best_two` against each other.
     Tests of images are corrected among themselves and resolve nothing, as how runs differ is not in their p.
+
+    Args:
+        points: of one data set.
+        baseline: a model; by default the first of each budget.
     """
-    pairs = list(_pairs(points))
+    pairs = list(_pairs(points, baseline))
     tested = sum(len(first.accuracies.keys() & second.accuracies.keys()) > 1 for first, second in pairs)
     rows = [_compared(first, second, stats.LEVEL / max(tested, 1)) for first, second in pairs]
     for by in ("seeds", "images", None):
@@ -33,18 +38,35 @@ def pairs_table(points: Sequence[Point]) -> list[dict[str, Any]]:
     return rows
 
 
-def _pairs(points: Sequence[Point]) -> Iterator[tuple[Point, Point]]:
+def best_two(group: Sequence[Point]) -> list[Point]:
+    """Return the two points of one budget of which it is to be told which is more accurate, that in the mean first.
+
+    Where all are compared these are the best on the test split, and the correction is for all pairs. Of more than
+    `MOST` they are the best on the validation split: chosen by the test split they would look better than they are.
+    """
+    by_test = sorted(group, key=lambda point: float(np.mean(list(point.accuracies.values()))), reverse=True)
+    if len(group) <= MOST or sum(bool(point.validations) for point in group) < 2:
+        return by_test[:2]
+    told = [point for point in group if point.validations]
+    chosen = sorted(told, key=lambda point: float(np.mean(list(point.validations.values()))), reverse=True)[:2]
+    return sorted(chosen, key=by_test.index)
+
+
+def _pairs(points: Sequence[Point], baseline: str | None) -> Iterator[tuple[Point, Point]]:
     """Yield the pairs of one budget, and those of points without one, of which both have a run that is done."""
     sizes: dict[int | None, list[Point]] = {}
     for point in points:
         if point.accuracies:
             sizes.setdefault(point.budget, []).append(point)
     for group in sizes.values():
-        yield from (
-            itertools.combinations(group, 2)
-            if len(group) <= MOST
-            else zip(itertools.repeat(group[0]), group[1:], strict=False)
-        )
+        if len(group) <= MOST:
+            yield from itertools.combinations(group, 2)
+            continue
+        base = next((point for point in group if point.model == baseline), group[0])
+        yield from ((base, point) for point in group if point is not base)
+        first, second = best_two(group)
+        if base is not first and base is not second:
+            yield first, second
 
 
 def _compared(first: Point, second: Point, level: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ class Point:
         series: the line that it lies on.
         budget: parameters asked for; None where it has its own size.
         accuracies, losses: on the test split by seed, of the runs that are done.
+        validations: likewise the accuracy on the validation split.
         statuses: how many runs came to what.
     """
 
@@ -65,6 +66,7 @@ class Point:
     losses: Mapping[int, float]
     statuses: Mapping[str, int]
     classes: int | None = None
+    validations: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> Estimate | None:
@@ -90,7 +92,9 @@ def points_of(frame: pd.DataFrame) -> list[Point]:
     firsts: list[Any] = [(name, fact, places) for (name, places), fact in zip(groups.items(), facts, strict=True)]
     several = _with_several_cases(firsts)
     seeds, statuses = frame["seed"].to_numpy(), frame["status"].to_numpy(dtype=object)
-    accuracies, losses = (_numbers(frame, name) for name in ("test_accuracy", "test_loss"))
+    accuracies, losses, validations = (
+        _numbers(frame, name) for name in ("test_accuracy", "test_loss", "validation_accuracy")
+    )
     found = []
     for (dataset, model, own, budget), first, places in firsts:
         case, size = str(_plain(own) or ""), _whole(budget)
@@ -101,7 +105,7 @@ def points_of(frame: pd.DataFrame) -> list[Point]:
             _number(first, "params"), _number(first, "macs"), _time(first, "train"), _time(first, "infer"),
             _number(first, "peak_memory_bytes") or _number(first, "estimated_memory_bytes"),
             _whole(first.get("test_images")) or 0, _by_seed(seeds, accuracies, done), _by_seed(seeds, losses, done),
-            Counter(statuses[places].tolist()), _whole(first.get("classes")),
+            Counter(statuses[places].tolist()), _whole(first.get("classes")), _by_seed(seeds, validations, done),
         ))  # fmt: skip
     return _in_series(found, several)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from archbench import stats
 from archbench.plan import label
 from archbench.schema import Budget
 from archbench.units import percent, with_interval
@@ -47,7 +48,7 @@ def verdicts_table(
     Args:
         overhead: a row a model, case and budget (`archbench.tables.overhead`).
         points: of the same runs.
-        pairs: rows of `Conclusions.pairs`: a difference that they do not resolve, all comparisons being corrected for,
+        pairs: rows of `Conclusions.pairs`: a difference that is not resolved, all comparisons being corrected for,
             decides nothing.
     """
     known = {(point.model, point.case, point.budget): point for point in points}
@@ -55,16 +56,36 @@ def verdicts_table(
         label(model, Budget(budget) if budget else None, case): point for (model, case, budget), point in known.items()
     }
     plain = overhead.astype(object).where(overhead.notna(), None)
-    apart = {frozenset((pair["first"], pair["second"])): bool(pair["resolved"]) for pair in pairs}
-    rows = []
+    held = []
     for row in plain.to_dict(orient="records"):
         budget = row["budget"] if row["budget"] is None else int(row["budget"])
         point, base = known.get((row["model"], row["case"], budget)), named.get(row["baseline"])
         if point is not None and base is not None and not row["is_baseline"] and point.dataset == base.dataset:
-            place = {"dataset": point.dataset, "name": point.name, "baseline": base.name}
-            told = apart.get(frozenset((point.name, base.name)), True)
-            rows += [place | one for one in _judged(row, told=told)]
-    return rows
+            held.append((row, point, base))
+    told = _told([(point, base) for _, point, base in held], pairs)
+    return [
+        {"dataset": point.dataset, "name": point.name, "baseline": base.name, **one}
+        for (row, point, base), apart in zip(held, told, strict=True)
+        for one in _judged(row, told=apart)
+    ]
+
+
+def _told(held: Sequence[tuple[Point, Point]], pairs: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Return whether the accuracies of two points are told apart, where all comparisons are corrected for.
+
+    What `Conclusions.pairs` does not compare, as the two are of different budgets, is tested here, and corrected among
+    itself.
+    """
+    resolved = {(row["dataset"], frozenset((row["first"], row["second"]))): bool(row["resolved"]) for row in pairs}
+    places = [(point.dataset, frozenset((point.name, base.name))) for point, base in held]
+    p = [
+        None if place in resolved else stats.t_test(stats.differences(point.accuracies, base.accuracies))
+        for place, (point, base) in zip(places, held, strict=True)
+    ]
+    return [
+        resolved.get(place, corrected is not None and corrected < stats.LEVEL)
+        for place, corrected in zip(places, stats.holm(p), strict=True)
+    ]
 
 
 def _judged(row: Mapping[Any, Any], *, told: bool) -> Iterator[dict[str, Any]]:

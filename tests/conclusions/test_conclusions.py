@@ -275,6 +275,42 @@ def test_the_verdict_is_a_sentence():
     )
 
 
+def test_differences_between_sizes_are_corrected_for_in_verdicts():
+    """Models of fixed sizes against a baseline of another: of one the difference is resolved, of four alike none is."""
+    gains = (0.0025, 0.0040, 0.0055)
+    assert 0.05 / 4 < scipy_stats.ttest_1samp(gains, 0).pvalue < 0.05
+
+    def verdicts(count):
+        records = [record("cnn", 1000, seed, 0.9, BASE) for seed in range(3)] + [
+            record(f"fixed{place}", None, seed, 0.9 + gain, SLOW, params=2000 + 1000 * place)
+            for place in range(count) for seed, gain in enumerate(gains)
+        ]  # fmt: skip
+        return [row["verdict"] for row in rows(conclude(runs_frame(records), None, overhead(records)).verdicts)]
+
+    assert verdicts(1) == ["trade-off"] * 2
+    assert verdicts(4) == ["not resolved"] * 8
+
+
+def test_of_many_models_each_is_held_against_the_baseline_and_the_best_two_by_validation():
+    waves = (WAVE, WAVE[::-1])
+    groups = [
+        runs_of(f"m{place:02}", (0.80 + place / 1000,), wave=waves[place % 2], validation_accuracy=0.7 - place / 100)
+        for place in range(14)
+    ]
+    groups[4] = runs_of("m04", (0.90,), validation_accuracy=0.95)
+    groups[9] = runs_of("m09", (0.95,), wave=WAVE[::-1], validation_accuracy=0.94)
+    frame = frame_of(*groups)
+    against = pd.DataFrame({"model": ["m02"], "case": "", "budget": 10_000, "baseline": "m02@10k", "is_baseline": True})
+    found = conclude(frame, None, against)
+    pairs = {frozenset((row["first"], row["second"])) for row in rows(found.pairs)}
+    assert len(found.pairs) == 14
+    assert pairs == {frozenset(("m02@10k", f"m{place:02}@10k")) for place in range(14) if place != 2} | {
+        frozenset(("m04@10k", "m09@10k"))
+    }
+    said = "Most accurate: m09 at 10k (+5.00 ± 0.50 points over m04; by validation the best two of 14)."
+    assert found.answer == (said,)
+
+
 # Curves.
 
 
