@@ -120,8 +120,11 @@ class Comparison:
 
     def _concluded(self, baseline: str | None) -> Conclusions:
         from archbench.conclusions import conclude
+        from archbench.tables import timed_against
+        from archbench.timing.estimate import resolutions
 
-        return conclude(self._frame, self.epochs(), self.overhead(baseline))
+        told = resolutions(one.timing for one in timed_against(self.records))
+        return conclude(self._frame, self.epochs(), self.overhead(baseline), told)
 
     def scatter(self, ax: Axes | None = None) -> Axes:
         """Draw parameters against test accuracy, on `ax` if one is given."""

@@ -76,8 +76,9 @@ FRONTS = (
 )
 FITS = "Error = a + b · params^-c by least squares over all runs, with 95 % profile intervals."
 VERDICTS = (
-    "Ratios of times taken side by side, differences of accuracy paired by seed, each with its 95 % interval. A time "
-    "that buys less than 0.5 points for sure is not worth it; where more is possible, that is not resolved."
+    "Ratios of times taken side by side, differences of accuracy paired by seed, each with its 95 % interval. A tie is "
+    "a ratio whose narrow interval comes as near to 1 as A does to A, timed beside it. A time that buys less than 0.5 "
+    "points for sure is not worth it; where more is possible, that is not resolved."
 )
 DIAGNOSES = "Read off the curves of train and validation; the rules are in docs/statistics.md."
 ENOUGH = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.timed import flips
 from archbench.timing.doubts import doubts, ratio_doubts
-from archbench.timing.estimate import resolution, twin_ratio
+from archbench.timing.estimate import resolution, resolutions, twin_ratio
 from archbench.units import either, micros, number, ratio
 
 if TYPE_CHECKING:
@@ -131,15 +131,13 @@ def doubt_notes(timings: Sequence[Named]) -> list[str]:
 
 
 def _told_apart(timings: Sequence[Timing]) -> Iterator[str]:
-    least: dict[str, float] = {}
     several = len({timing.device for timing in timings}) > 1
-    for timing in timings:
-        found = resolution(timing)
-        if found is not None:
-            place = f"{timing.mode} on {timing.device}" if several else timing.mode
-            least[place] = max(found, least.get(place, 0.0))
+    least = resolutions(timings)
     if least:
-        told = " and ".join(f"{100 * share:.1f} % ({place})" for place, share in least.items())
+        told = " and ".join(
+            f"{100 * share:.1f} % ({mode}{f' on {device}' if several else ''})"
+            for (mode, device), share in least.items()
+        )
         yield f"A against A, timed beside the others, differs by up to {told}: less is not resolved here."
 
 

@@ -205,12 +205,13 @@ def test_the_statistics_are_documented_as_they_are():
     assert all(f"`{name}`" in said for name in NAMES)
     for words in (
         f"up to {paired.EXACT_MOST} seeds; beyond, {2**paired.EXACT_MOST:,} choices",
-        f"{crossing.RESAMPLES:,} pairs of curves", f"c is searched between {fit.EXPONENTS[0]} and {fit.EXPONENTS[1]:g}",
-        f"surely less than {verdicts.MATTERS} points are gained", f"find {100 * stats.POWER:.0f} % of the time",
+        f"{crossing.RESAMPLES:,} leads", f"c is searched between {fit.EXPONENTS[0]} and {fit.EXPONENTS[1]:g}",
+        f"surely less than {verdicts.MATTERS} points are gained", f"resolve {100 * stats.POWER:.0f} % of the time",
+        f"less than {verdicts.NARROW} times the lower",
         f"accuracy after the last epoch under {learning.LEARNT:.0%}".replace("%", " %"),
         f"ends at least {learning.RISE:.0%}".replace("%", " %"), f"at least {learning.FALL:.0%}".replace("%", " %"),
         f"at least {100 * learning.GAP:.0f} points over", f"τ stays at least {learning.SETTLED}",
-        f"corrected p is under {pairs.LEVEL:.0%}".replace("%", " %"),
+        f"corrected p is under {stats.LEVEL:.0%}".replace("%", " %"),
     ):  # fmt: skip
         assert words in said, words
     assert (fit.LEAST_SIZES, fit.REACH, pairs.MOST, learning.LEAST_MODELS) == (4, 10, 12, 3)  # in words there

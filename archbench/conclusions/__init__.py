@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from archbench.schema import Device, Mode
+
 __all__ = ["COLUMNS", "Conclusions", "conclude"]
 
 INTEGERS = (
@@ -32,7 +34,10 @@ WORDS = frozenset({
 
 
 def conclude(
-    runs: pd.DataFrame, epochs: pd.DataFrame | None = None, overhead: pd.DataFrame | None = None
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame | None = None,
+    overhead: pd.DataFrame | None = None,
+    resolutions: Mapping[tuple[Mode, Device], float] | None = None,
 ) -> Conclusions:
     """Return what can be said of runs, data set by data set.
 
@@ -41,6 +46,8 @@ def conclude(
         epochs: a row a run, epoch and split (`archbench.frame.epochs_frame`); without it nothing is diagnosed.
         overhead: ratios of times that were taken side by side (`archbench.tables.overhead`); without it there are no
             verdicts, as times of different sessions do not compare.
+        resolutions: by mode and device the share by which two copies of one model differed
+            (`archbench.timing.estimate.resolutions`): a ratio nearer to 1 is none.
     """
     points = points_of(runs)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in COLUMNS}
@@ -64,7 +71,7 @@ def conclude(
         said = answer(group, pairs, crossovers)
         sentences += [f"{dataset}: {sentence}" for sentence in said] if len(groups) > 1 else said
     if overhead is not None:
-        rows["verdicts"] = verdicts_table(overhead, points, rows["pairs"])
+        rows["verdicts"] = verdicts_table(overhead, points, rows["pairs"], resolutions or {})
     tables = {name: _table(rows[name], columns) for name, columns in COLUMNS.items()}
     return Conclusions(answer=tuple(sentences) or ("Nothing has been run.",), **tables)
 

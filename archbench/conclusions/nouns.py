@@ -61,7 +61,8 @@ class Conclusions:
             the models' validation accuracies at that epoch with those at the last, the mean over seeds; `settled`
             (whether tau is at least 0.9 from here on).
         verdicts: a row a point, mode and device against its baseline: `dataset, name, baseline, mode, device, ratio,
-            ratio_low, ratio_high, tie, points, points_low, points_high`, `verdict` (`better`, `worse`, `trade-off`,
+            ratio_low, ratio_high, tie` (missing where neither that nor its contrary is told), `points, points_low,
+            points_high`, `verdict` (`better`, `worse`, `trade-off`,
             `worth it`, `not worth it`, `tie`, `not resolved`), `sentence`.
     """
 

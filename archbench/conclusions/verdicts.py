@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from archbench import stats
 from archbench.plan import label
@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from archbench.conclusions.points import Point
+    from archbench.schema import Device, Mode
 
-DEVICES = ("cpu", "cuda")
-MODES = ("train", "infer")
+    Time = Literal["slower", "faster", "tie"]
+
+DEVICES: tuple[Device, ...] = ("cpu", "cuda")
+MODES: tuple[Mode, ...] = ("train", "infer")
 MATTERS = 0.5
 """Points of accuracy: where the interval leaves room for less than this, a difference in time decides."""
+NARROW = 1.1
+"""High over low of a ratio of times: what may be 1 is a tie where its interval is narrower, else it is not told."""
 DECIDED = {
     ("slower", True): "trade-off",
     ("slower", False): "worse",
@@ -41,7 +46,10 @@ SAID = {
 
 
 def verdicts_table(
-    overhead: pd.DataFrame, points: Sequence[Point], pairs: Sequence[Mapping[str, Any]]
+    overhead: pd.DataFrame,
+    points: Sequence[Point],
+    pairs: Sequence[Mapping[str, Any]],
+    resolutions: Mapping[tuple[Mode, Device], float],
 ) -> list[dict[str, Any]]:
     """Return the rows of `Conclusions.verdicts`; what is set against a baseline on other data has none.
 
@@ -50,6 +58,7 @@ def verdicts_table(
         points: of the same runs.
         pairs: rows of `Conclusions.pairs`: a difference that is not resolved, all comparisons being corrected for,
             decides nothing.
+        resolutions: by mode and device the share by which A differed from A.
     """
     known = {(point.model, point.case, point.budget): point for point in points}
     named = {
@@ -66,7 +75,7 @@ def verdicts_table(
     return [
         {"dataset": point.dataset, "name": point.name, "baseline": base.name, **one}
         for (row, point, base), apart in zip(held, told, strict=True)
-        for one in _judged(row, told=apart)
+        for one in _judged(row, resolutions, told=apart)
     ]
 
 
@@ -88,7 +97,9 @@ def _told(held: Sequence[tuple[Point, Point]], pairs: Sequence[Mapping[str, Any]
     ]
 
 
-def _judged(row: Mapping[Any, Any], *, told: bool) -> Iterator[dict[str, Any]]:
+def _judged(
+    row: Mapping[Any, Any], resolutions: Mapping[tuple[Mode, Device], float], *, told: bool
+) -> Iterator[dict[str, Any]]:
     """Yield the verdict on every mode and device in which both were timed side by side."""
     points = tuple(row.get(f"accuracy_points{end}") for end in ("", "_low", "_high"))
     for device in DEVICES:
@@ -96,47 +107,58 @@ def _judged(row: Mapping[Any, Any], *, told: bool) -> Iterator[dict[str, Any]]:
             ratio = tuple(row.get(f"{mode}_ratio_{device}{end}") for end in ("", "_low", "_high"))
             if ratio[0] is None:
                 continue
-            verdict = judged(ratio[1:], points[1:], told=told)
+            time = timed(ratio[1:], resolutions.get((mode, device), 0.0))
+            verdict = judged(time, points[1:], told=told)
             yield {
-                "mode": mode, "device": device,
-                **dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True)), "tie": _tie(ratio[1:]),
+                "mode": mode, "device": device, **dict(zip(("ratio", "ratio_low", "ratio_high"), ratio, strict=True)),
+                "tie": None if time is None else time == "tie",
                 **dict(zip(("points", "points_low", "points_high"), points, strict=True)),
-                "verdict": verdict, "sentence": _sentence(ratio, points, verdict),
+                "verdict": verdict, "sentence": _sentence(ratio[0], time, points, verdict),
             }  # fmt: skip
 
 
-def judged(ratio: tuple[float | None, ...], points: tuple[float | None, ...], *, told: bool = True) -> str:
-    """Return the verdict on intervals of a ratio of times and of a difference in accuracy, in points.
+def timed(ratio: tuple[float | None, ...], resolution: float = 0.0) -> Time | None:
+    """Return what an interval of a ratio of times comes to; None where it is missing or too wide to tell.
 
     Args:
         ratio: low and high, above 1 where it is slower than the baseline.
+        resolution: the share by which two copies of one model differed beside it: what is nearer to 1 is a tie.
+    """
+    low, high = ratio
+    if low is None or high is None:
+        return None
+    if low > 1 + resolution:
+        return "slower"
+    if high < 1 / (1 + resolution):
+        return "faster"
+    return "tie" if high < NARROW * low else None
+
+
+def judged(time: Time | None, points: tuple[float | None, ...], *, told: bool = True) -> str:
+    """Return the verdict on a time and an interval of a difference in accuracy, in points.
+
+    Args:
+        time: what the ratio to the baseline's comes to; None where that is not told.
         points: low and high, above 0 where it is more accurate.
         told: whether the two accuracies are told apart where several comparisons are corrected for.
     """
-    tie, (low, high) = _tie(ratio), points
-    if tie is None or low is None or high is None:
+    low, high = points
+    if time is None or low is None or high is None:
         return "not resolved"
-    time = "tie" if tie else "slower" if ratio[0] is not None and ratio[0] > 1 else "faster"
     if not low <= 0 <= high:
         return DECIDED[time, low > 0] if told else "not resolved"
-    if tie:
+    if time == "tie":
         return "tie"
     if time == "slower":
         return "not worth it" if high < MATTERS else "not resolved"
     return "worth it" if low > -MATTERS else "not resolved"
 
 
-def _tie(ratio: tuple[float | None, ...]) -> bool | None:
-    low, high = ratio
-    return None if low is None or high is None else low <= 1 <= high
-
-
-def _sentence(ratio: tuple[Any, ...], points: tuple[Any, ...], verdict: str) -> str:
+def _sentence(ratio: float, time: Time | None, points: tuple[Any, ...], verdict: str) -> str:
     """Return `45 % slower for +0.0 ± 0.1 points: not worth it on this data`."""
-    tie = _tie(ratio[1:])
-    faster = ratio[0] < 1
-    much = percent(abs(ratio[0] - 1), 0 if abs(ratio[0] - 1) >= 0.1 else 1).lstrip("+")
-    time = "as fast, to what can be told," if tie else f"{much} {'faster' if faster else 'slower'}"
+    much = percent(abs(ratio - 1), 0 if abs(ratio - 1) >= 0.1 else 1).lstrip("+")
+    speed = f"{much} {'faster' if ratio < 1 else 'slower'}"
+    said = {"tie": "as fast, to what can be told,", None: f"{speed} or not, which is not told,"}.get(time, speed)
     half = None if points[1] is None else (points[2] - points[1]) / 2
     gain = f"for {with_interval(points[0], half, sign=True)} points" if points[0] is not None else "without an accuracy"
-    return f"{time} {gain}: {SAID[verdict]}"
+    return f"{said} {gain}: {SAID[verdict]}"

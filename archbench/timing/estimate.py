@@ -16,9 +16,9 @@ import numpy as np
 from archbench.stats import CONFIDENCE, Estimate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from archbench.schema import Timing
+    from archbench.schema import Device, Mode, Timing
 
 DRAWS = 2000
 LEAST = 6  # samples under which there is no interval
@@ -132,6 +132,16 @@ def resolution(timing: Timing) -> float | None:
     if ratio is None or ratio.low is None or ratio.high is None:
         return None
     return max(ratio.high, 1 / ratio.low) - 1
+
+
+def resolutions(timings: Iterable[Timing]) -> dict[tuple[Mode, Device], float]:
+    """Return by mode and device the smallest difference that all sessions can tell, as a share; see `resolution`."""
+    least: dict[tuple[Mode, Device], float] = {}
+    for timing in timings:
+        found = resolution(timing)
+        if found is not None:
+            least[timing.mode, timing.device] = max(found, least.get((timing.mode, timing.device), 0.0))
+    return least
 
 
 def _ratio(values: Sequence[float], baseline: Sequence[float], processes: Sequence[int]) -> Estimate | None:

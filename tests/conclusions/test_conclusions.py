@@ -12,11 +12,12 @@ from scipy import stats as scipy_stats
 from test_tables import BASE, SLOW, record
 
 from archbench import stats
+from archbench.comparison import Comparison
 from archbench.conclusion_words import conclusions_markdown, sections
 from archbench.conclusions import COLUMNS, conclude
-from archbench.conclusions.verdicts import judged
+from archbench.conclusions.verdicts import judged, timed
 from archbench.frame import epochs_frame, runs_frame
-from archbench.schema import Epoch, Metrics
+from archbench.schema import Epoch, Metrics, Study
 from archbench.tables import overhead
 
 BUDGETS = (10_000, 100_000, 1_000_000, 10_000_000)
@@ -241,21 +242,31 @@ def test_models_of_fixed_sizes_are_a_line_where_they_share_family_and_case():
         ((1.4, 1.5), (0.2, 0.6), "trade-off"), ((1.4, 1.5), (-0.6, -0.2), "worse"),
         ((0.6, 0.7), (-0.1, 0.1), "worth it"), ((0.6, 0.7), (-3.0, 3.0), "not resolved"),
         ((0.6, 0.7), (0.2, 0.6), "better"), ((0.6, 0.7), (-0.6, -0.2), "trade-off"),
-        ((0.9, 1.1), (-0.1, 0.1), "tie"), ((0.9, 1.1), (0.2, 0.6), "worth it"),
-        ((0.9, 1.1), (-0.6, -0.2), "not worth it"),
+        ((0.97, 1.03), (-0.1, 0.1), "tie"), ((0.97, 1.03), (0.2, 0.6), "worth it"),
+        ((0.97, 1.03), (-0.6, -0.2), "not worth it"),
+        ((0.9, 1.1), (-0.1, 0.1), "not resolved"), ((0.9, 1.1), (0.2, 0.6), "not resolved"),  # no tie, not told
         ((None, None), (0.2, 0.6), "not resolved"), ((1.4, 1.5), (None, None), "not resolved"),
     ],
 )  # fmt: skip
 def test_verdicts_follow_from_both_intervals(ratio, points, verdict):
-    assert judged(ratio, points) == verdict
+    assert judged(timed(ratio), points) == verdict
+
+
+@pytest.mark.parametrize(
+    ("ratio", "time"),
+    [((1.031, 1.04), "slower"), ((1.01, 1.02), "tie"), ((1.02, 1.06), "tie"), ((0.98, 0.99), "tie"),
+     ((0.95, 0.96), "faster"), ((1.01, 1.2), None)],
+)  # fmt: skip
+def test_a_time_is_told_beyond_what_a_model_differs_from_itself(ratio, time):
+    assert timed(ratio, 0.03) == time
 
 
 def test_what_is_not_told_apart_among_several_decides_nothing():
-    assert judged((1.4, 1.5), (0.2, 0.6), told=False) == "not resolved"
-    assert judged((1.4, 1.5), (-0.1, 0.1), told=False) == "not worth it"
+    assert judged("slower", (0.2, 0.6), told=False) == "not resolved"
+    assert judged("slower", (-0.1, 0.1), told=False) == "not worth it"
 
 
-def timed(accuracies, samples=SLOW):
+def against(accuracies, samples=SLOW):
     return [
         *(record("cnn", 1000, seed, 0.90 + seed / 1000, BASE) for seed in range(3)),
         *(record("net", 1000, seed, accuracy, samples) for seed, accuracy in enumerate(accuracies)),
@@ -263,13 +274,13 @@ def timed(accuracies, samples=SLOW):
 
 
 def test_the_verdict_is_a_sentence():
-    records = timed([0.9001, 0.9010, 0.9019])
+    records = against([0.9001, 0.9010, 0.9019])
     found = conclude(runs_frame(records), None, overhead(records))
     train, infer = rows(found.verdicts)
     assert train["sentence"] == "50 % slower for +0.000 ± 0.025 points: not worth it on this data"
     assert (train["name"], train["baseline"], train["mode"], infer["mode"]) == ("net@1k", "cnn@1k", "train", "infer")
     assert (train["verdict"], train["tie"]) == ("not worth it", False)
-    faster = timed([0.90, 0.901, 0.902], [0.905 * value for value in BASE])
+    faster = against([0.90, 0.901, 0.902], [0.905 * value for value in BASE])
     assert rows(conclude(runs_frame(faster), None, overhead(faster)).verdicts)[0]["sentence"].startswith(
         "9.5 % faster for"
     )
@@ -309,6 +320,20 @@ def test_of_many_models_each_is_held_against_the_baseline_and_the_best_two_by_va
     }
     said = "Most accurate: m09 at 10k (+5.00 ± 0.50 points over m04; by validation the best two of 14)."
     assert found.answer == (said,)
+
+
+def test_a_comparison_tells_times_as_its_overhead_does(tmp_path):
+    twin = tuple(value * 1.03 for value in BASE)  # the machine, or its memory, favours one of two equal copies
+    records = [
+        dataclasses.replace(one, timings=tuple(
+            dataclasses.replace(timing, twin_us=twin) if timing.mode == "train" else timing for timing in one.timings
+        ))
+        for one in against([0.9001, 0.9010, 0.9019], [1.02 * value for value in BASE])
+    ]  # fmt: skip
+    train, infer = rows(Comparison(Study(("cnn", "net")), records, tmp_path).conclusions().verdicts)
+    assert (train["tie"], train["verdict"]) == (True, "tie")
+    assert train["sentence"].startswith("as fast, to what can be told, for +0.000 ±")
+    assert (infer["tie"], infer["verdict"]) == (False, "not worth it")
 
 
 # Curves.
