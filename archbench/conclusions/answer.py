@@ -61,7 +61,10 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
         return [f"The means cross at {where}, {first['before']} being ahead below it; {doubt}."]
     places = [f"{_at(row['x'], row['value'])}{_interval(row) or ' (not resolved)'}" for row in rows]
     ahead = ", then ".join([first["before"], *(row["after"] for row in rows)])
-    return [f"The two cross {number(len(rows), 'time')} {between}, at {_joined(places)}: ahead is {ahead}."]
+    times = f"cross {number(len(rows), 'time')} {between}, at {_joined(places)}"
+    if all(row["verdict"] == "crossing" for row in rows):
+        return [f"The two {times}: ahead is {ahead}."]
+    return [f"The means {times}; ahead in the mean is {ahead}."]
 
 
 def _leaders(points: Sequence[Point], pairs: Pairs) -> list[str]:

@@ -97,7 +97,18 @@ def test_two_crossings_are_both_told():
     found = conclude(twice)
     assert found.crossovers["crossings"].tolist() == [2] * 6
     assert found.answer[0].startswith("The two cross 2 times between 10.0k and 1.00M parameters, at 31.6k (")
-    assert found.answer[0].endswith("ahead is a, then b, then a.")
+    assert found.answer[0].endswith("): ahead is a, then b, then a.")
+
+
+def test_of_two_crossings_that_are_in_doubt_the_means_are_told():
+    third = 0.85 + 0.003  # ahead again by less than the runs deviate
+    wide = frame_of(
+        runs_of("a", (0.9, 0.8, third), wave=(-0.01, 0.0, 0.01)),
+        runs_of("b", (0.85, 0.85, 0.85), wave=(0.01, 0.0, -0.01)),
+    )
+    (first,) = conclude(wide).answer[:1]
+    assert first.startswith("The means cross 2 times between 10.0k and 1.00M parameters, at ")
+    assert first.endswith(" (not resolved); ahead in the mean is a, then b, then a.")
 
 
 def test_a_sentence_lists_eight_places_and_counts_the_others():
