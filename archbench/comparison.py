@@ -114,6 +114,20 @@ class Comparison:
         """
         return self._conclusions if baseline is None else self._concluded(baseline)
 
+    def pareto(self, *axes: str) -> pd.DataFrame:
+        """Return a row a model and front: whether it is on it, and what dominates it (`Conclusions.pareto`).
+
+        Args:
+            axes: two or three of `accuracy`, `params`, `macs`, `step_us` and `memory`; by default the fronts that are
+                concluded. Times are taken as measured, without their intervals.
+
+        Raises:
+            InputError: other axes.
+        """
+        from archbench.conclusions import pareto
+
+        return pareto(self._frame, axes) if axes else self.conclusions().pareto
+
     @cached_property
     def _conclusions(self) -> Conclusions:
         return self._concluded(None)

@@ -71,8 +71,8 @@ CROSSINGS = (
     "of curves as the seeds allow them. Not resolved: fewer than 95 % of these cross there."
 )
 FRONTS = (
-    "Means; models that met one budget count as equally large. In doubt: the accuracies of the two are not told apart "
-    "by the 95 % interval of their difference."
+    "Means; models that met one budget count as equally large, and times are as measured, without their intervals. In "
+    "doubt: the accuracies of the two are not told apart by the 95 % interval of their difference."
 )
 FITS = "Error = a + b · params^-c by least squares over all runs, with 95 % profile intervals."
 VERDICTS = (

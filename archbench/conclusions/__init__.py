@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.conclusions.answer import answer
 from archbench.conclusions.curves import crossovers_table, fits_tables
-from archbench.conclusions.fronts import pareto_table
+from archbench.conclusions.fronts import check_axes, pareto_table
 from archbench.conclusions.learning import curves_of, diagnoses_table, enough_table, gaps_table
 from archbench.conclusions.nouns import COLUMNS, Conclusions
 from archbench.conclusions.pairs import pairs_table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from archbench.schema import Device, Mode
 
-__all__ = ["COLUMNS", "Conclusions", "conclude"]
+__all__ = ["COLUMNS", "Conclusions", "conclude", "pareto"]
 
 INTEGERS = (
     "params", "macs", "memory_bytes", "budget", "n", "test_images", "seeds_needed", "sizes", "runs", "crossings",
@@ -74,6 +74,21 @@ def conclude(
         rows["verdicts"] = verdicts_table(overhead, points, rows["pairs"], resolutions or {})
     tables = {name: _table(rows[name], columns) for name, columns in COLUMNS.items()}
     return Conclusions(answer=tuple(sentences) or ("Nothing has been run.",), **tables)
+
+
+def pareto(runs: pd.DataFrame, axes: Sequence[str]) -> pd.DataFrame:
+    """Return `Conclusions.pareto` over other axes than its own.
+
+    Args:
+        runs: a row a run (`archbench.frame.runs_frame`).
+        axes: two or three of `accuracy`, `params`, `macs`, `step_us` and `memory`.
+
+    Raises:
+        InputError: other axes.
+    """
+    check_axes(axes)
+    rows = [row for group in by_dataset(points_of(runs)).values() for row in pareto_table(group, [axes])]
+    return _table(rows, COLUMNS["pareto"])
 
 
 def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> pd.DataFrame:

@@ -45,26 +45,26 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
     first = rows[0]
     unit = UNITS[first["x"]]
     between = f"between {_at(first['x'], first['from_x'])} and {_at(first['x'], first['to_x'])} {unit}"
-    if first["verdict"] == "none":
-        return [f"No crossing {between}: {first['before']} is ahead throughout."]
-    if first["verdict"] == "equal":
-        return [f"The two are equal {between}."]
+    ahead = first["before"]
     if first.get("value") is None:
-        return [
-            f"No crossing is seen {between}, where {first['before']} is ahead in the mean; not resolved with {seeds}."
-        ]
+        told = {
+            "equal": f"The two are equal {between}.",
+            "none": f"No crossing {between}: {ahead} is ahead throughout.",
+        }
+        doubt = f"No crossing is seen {between}, where {ahead} is ahead in the mean; not resolved with {seeds}."
+        return [told.get(first["verdict"], doubt)]
     if len(rows) == 1:
         where = f"about {_at(first['x'], first['value'])} {unit}{_interval(first)}"
         if first["verdict"] == "crossing":
-            return [f"{first['before']} is ahead below {where}, {first['after']} above it."]
+            return [f"{ahead} is ahead below {where}, {first['after']} above it."]
         doubt = f"whether they truly do is not resolved with {seeds}"
-        return [f"The means cross at {where}, {first['before']} being ahead below it; {doubt}."]
+        return [f"The means cross at {where}, {ahead} being ahead below it; {doubt}."]
     places = [f"{_at(row['x'], row['value'])}{_interval(row) or ' (not resolved)'}" for row in rows]
-    ahead = ", then ".join([first["before"], *(row["after"] for row in rows)])
+    order = ", then ".join([ahead, *(row["after"] for row in rows)])
     times = f"cross {number(len(rows), 'time')} {between}, at {_joined(places)}"
     if all(row["verdict"] == "crossing" for row in rows):
-        return [f"The two {times}: ahead is {ahead}."]
-    return [f"The means {times}; ahead in the mean is {ahead}."]
+        return [f"The two {times}: ahead is {order}."]
+    return [f"The means {times}; ahead in the mean is {order}."]
 
 
 def _leaders(points: Sequence[Point], pairs: Pairs) -> list[str]:

@@ -46,7 +46,8 @@ class Conclusions:
         pareto: a row a point and `axes` (`params+accuracy`, ...): `dataset, axes, name, series`, the values `accuracy`,
             `params`, `macs`, `step_us`, `memory_bytes`, `on_front`, `dominated_by` (the name of the most accurate point
             that is nowhere worse; missing on the front), `sure` (whether the accuracies of the two are told apart, or
-            the lead of a point on the front over all that cost no more; missing where there is nothing to tell).
+            the lead of a point on the front over all that cost no more; missing where there is nothing to tell, or
+            accuracy is no axis).
         fits: a row a series, error = a + b * params^-c: `dataset, series, a, a_low, a_high, b, b_low, b_high, c, c_low,
             c_high`, `sizes` (distinct), `runs`, `from_params, to_params` (measured), `refused` (why there is none; then
             the figures are missing).

@@ -14,8 +14,9 @@ from test_tables import BASE, SLOW, record
 from archbench import stats
 from archbench.comparison import Comparison
 from archbench.conclusion_words import conclusions_markdown, sections
-from archbench.conclusions import COLUMNS, conclude
+from archbench.conclusions import COLUMNS, conclude, pareto
 from archbench.conclusions.verdicts import judged, timed
+from archbench.errors import InputError
 from archbench.frame import epochs_frame, runs_frame
 from archbench.schema import Epoch, Metrics, Study
 from archbench.tables import overhead
@@ -214,6 +215,52 @@ def test_the_front_names_what_dominates():
     macs = {row["name"]: row["on_front"] for row in rows(table[table["axes"] == "macs+accuracy"])}
     assert macs == {"good@10k": False, "good@100k": True, "bad@10k": False, "bad@100k": True}
     assert set(table["axes"]) >= {"params+step_us+accuracy", "memory_bytes+accuracy"}
+
+
+@pytest.mark.parametrize("axes", [
+    ("params", "accuracy"), ("macs", "step_us"), ("memory", "macs", "accuracy"), ("step_us", "params", "memory"),
+])  # fmt: skip
+def test_a_front_over_other_axes_is_what_nothing_beats(axes):
+    rng = np.random.default_rng(3)
+    models = [
+        runs_of(
+            f"m{place}", (rng.integers(80, 90) / 100,), wave=(0.0,), params=int(rng.integers(1000, 1009)),
+            macs=int(rng.integers(1, 9)), train_step_us_cpu=rng.integers(1, 9), peak_memory_bytes=rng.integers(1, 9),
+        )
+        for place in range(12)
+    ]  # fmt: skip
+    frame = frame_of(*models).assign(budget=pd.array([pd.NA] * 12, dtype="Int64"))
+    found = rows(pareto(frame, axes))
+    costs = {
+        point["name"]: [-point[name] if name == "accuracy" else point[COLUMN.get(name, name)] for name in axes]
+        for point in rows(conclude(frame).points)
+    }
+
+    def beaten(mine):
+        return any(all(a <= b for a, b in zip(cost, mine, strict=True)) and cost != mine for cost in costs.values())
+
+    assert {row["name"]: row["on_front"] for row in found} == {name: not beaten(cost) for name, cost in costs.items()}
+    assert {row["on_front"] for row in found} == {True, False}
+    assert {row["axes"] for row in found} == {"+".join(COLUMN.get(name, name) for name in axes)}
+
+
+COLUMN = {"memory": "memory_bytes"}
+
+
+@pytest.mark.parametrize(
+    ("axes", "remedy"),
+    [(("param", "accuracy"), "Did you mean params?"), (("params",), "two or three of accuracy, params, macs"),
+     (("params", "params"), "each once"), (("params", "macs", "step_us", "memory"), "two or three")],
+)  # fmt: skip
+def test_a_front_over_anything_else_is_refused(axes, remedy, tmp_path):
+    with pytest.raises(InputError) as refused:
+        Comparison(Study(("cnn",)), against([0.9, 0.9, 0.9]), tmp_path).pareto(*axes)
+    assert remedy in refused.value.remedy
+
+
+def test_the_fronts_that_are_concluded_are_the_default(tmp_path):
+    compared = Comparison(Study(("cnn", "net")), against([0.91, 0.90, 0.92]), tmp_path)
+    pd.testing.assert_frame_equal(compared.pareto(), compared.conclusions().pareto)
 
 
 def test_models_that_met_one_budget_are_equally_large():
