@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench.markup import markdown, markdown_table
-from archbench.units import compact, grouped, micros, number, ratio, short, with_interval
+from archbench.units import compact, grouped, micros, number, ratio, short, with_interval, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -20,10 +20,34 @@ LEAST_P = 1e-4
 def conclusions_markdown(conclusions: Conclusions) -> str:
     """Return what is concluded as Markdown: the answer, then every table that has rows with how it came about."""
     lines = ["# Conclusions", "", *(markdown(sentence) + "\n" for sentence in conclusions.answer)]
-    for heading, words, note in sections(conclusions):
+    accuracies = points_words(conclusions.points)
+    first = [("Accuracy", accuracies, POINTS)] if len(accuracies) else []
+    for heading, words, note in (*first, *sections(conclusions)):
         lines += [f"## {heading}", "", markdown_table(words), "", note, ""]
     lines += ["docs/statistics.md of archbench states every rule.", ""]
     return "\n".join(lines)
+
+
+def points_words(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the accuracies of `Conclusions.points` as people read them, of models that have one."""
+    return _words(table[table["n"] > 0], lambda row: {
+        "model": row["name"], "accuracy, %": accuracy_words(row),
+        "median": "" if row["n"] < 2 else f"{100 * row['accuracy_median']:.1f}",
+        "range": "" if row["n"] < 2 else f"{100 * row['accuracy_least']:.1f} to {100 * row['accuracy_most']:.1f}",
+        "n": str(row["n"]), "not done": row["not_done"] or "",
+    })  # fmt: skip
+
+
+def accuracy_words(row: Mapping[str, Any]) -> str:
+    """Return the accuracy of a row of `Conclusions.points` in percent with its interval, of one run that of images."""
+    if row["accuracy"] is None:
+        return ""
+    ends = ("images_low", "images_high") if row["n"] == 1 else ("accuracy_low", "accuracy_high")
+    low, high = (None if row[end] is None else 100 * row[end] for end in ends)
+    if low is None or high is None:
+        return with_interval(100 * row["accuracy"], None)
+    value = 100 * row["accuracy"]
+    return within(value, low, high) if row["n"] == 1 else with_interval(value, (high - low) / 2)
 
 
 def sections(conclusions: Conclusions) -> Iterator[tuple[str, pd.DataFrame, str]]:
@@ -66,6 +90,10 @@ def _pairs_note(table: pd.DataFrame) -> str:
     )
 
 
+POINTS = (
+    "Means over n seeds on the test split after the last epoch ± half the 95 % t-interval. Of a single run [95 % "
+    "interval of its images], in which nothing is of how runs differ."
+)
 CROSSINGS = (
     "Between measured sizes accuracy is taken as linear in the logarithm; the 95 % interval is that of the crossings "
     "of curves as the seeds allow them. Not resolved: fewer than 95 % of these cross there."

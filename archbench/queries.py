@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archbench.conclusion_words import accuracy_words
 from archbench.conclusions.points import points_of, points_table
 from archbench.conditions import check_name, parse_condition
 from archbench.errors import InputError
 from archbench.exports import plain_rows
-from archbench.units import grouped, micros, number, short, with_interval
+from archbench.units import grouped, micros, number, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,7 +108,7 @@ def best_words(found: pd.DataFrame) -> pd.DataFrame:
             **({"data": row["dataset"]} if several else {}), "model": row["name"],
             "params": "" if row["params"] is None else grouped(row["params"]),
             "MACs": "" if row["macs"] is None else short(row["macs"]),
-            "accuracy, %": with_interval(100 * row["accuracy"], _half(row)) if row["accuracy"] is not None else "",
+            "accuracy, %": accuracy_words(row),
             "n": str(row["n"]), "step, µs": micros(row["step_us"]), "infer, µs": micros(row["infer_us"]),
             "meets it": {True: "surely", False: "in doubt", None: ""}[row["sure"]],
         }
@@ -132,8 +133,3 @@ def best_sentence(found: pd.DataFrame, of: int) -> str:
         + (", whose interval leaves in doubt whether it meets the condition" if row["sure"] is False else "")
         for row in firsts
     ) + f" ({len(found)} of {number(of, 'model')} {meet} it in the mean)."  # fmt: skip
-
-
-def _half(row: Mapping[str, Any]) -> float | None:
-    low, high = row["accuracy_low"], row["accuracy_high"]
-    return None if low is None or high is None else 50 * (high - low)

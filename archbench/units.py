@@ -174,6 +174,11 @@ def with_interval(value: float | None, half_width: float | None, *, sign: bool =
     return f"{value:{plus}.{decimals}f} ± {half_width:.{decimals}f}"
 
 
+def within(value: float, low: float, high: float) -> str:
+    """Return `96.0 [94.6, 97.0]`, percentages whose interval is not symmetric, such as that of a share of images."""
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def micros(value: float | None) -> str:
     """Return microseconds in three significant digits, thousands grouped; empty where there is no value."""
     if value is None or not math.isfinite(value):

@@ -76,7 +76,7 @@ def test_words_say_what_is_in_doubt():
     found = best(RUNS, "accuracy > 0.90")
     words = best_words(found)
     assert words["meets it"].tolist() == ["surely", "surely", "surely", "in doubt"]
-    assert words["accuracy, %"].tolist()[1:3] == ["96.0", "94.10 ± 0.25"]
+    assert words["accuracy, %"].tolist()[1:3] == ["96.0 [94.6, 97.0]", "94.10 ± 0.25"]
     assert "meets it" not in best_words(best(RUNS))
     assert best_sentence(found, 5) == "net@5k (4 of 5 models meet it in the mean)."
     assert "in doubt" in best_sentence(best(RUNS, "accuracy > 0.90 and params == 1000"), 5)

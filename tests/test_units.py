@@ -155,3 +155,7 @@ def test_what_is_no_list_of_numbers_is_refused(text):
     with pytest.raises(InputError, match=r"threads: .* is not accepted"):
         units.parse_numbers(text, "threads")
     assert units.parse_numbers("4, 1,4", "threads") == (4, 1)
+
+
+def test_an_interval_that_is_not_symmetric_has_both_ends():
+    assert units.within(96.04, 94.62, 97.03) == "96.0 [94.6, 97.0]"

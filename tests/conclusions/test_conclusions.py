@@ -13,7 +13,7 @@ from test_tables import BASE, SLOW, record
 
 from archbench import stats
 from archbench.comparison import Comparison
-from archbench.conclusion_words import conclusions_markdown, sections
+from archbench.conclusion_words import conclusions_markdown, points_words, sections
 from archbench.conclusions import COLUMNS, conclude, pareto
 from archbench.conclusions.verdicts import judged, timed
 from archbench.errors import InputError
@@ -497,10 +497,22 @@ def test_the_page_holds_the_answer_and_every_table_that_has_rows():
     assert page.startswith("# Conclusions\n\n" + found.answer[0])
     headings = [heading for heading, *_ in sections(found)]
     assert headings == ["Differences", "Pareto fronts", "How the models learned", "Enough epochs"]
-    assert all(f"## {heading}\n" in page for heading in headings)
+    assert all(f"## {heading}\n" in page for heading in ("Accuracy", *headings))
     empty = conclusions_markdown(conclude(runs_frame([])))
     assert "Nothing has been run." in empty
     assert "##" not in empty
+
+
+def test_accuracies_are_told_with_median_and_range_or_the_interval_of_images():
+    frame = frame_of(runs_of("a", (0.9,), wave=(-0.02, 0.0, 0.01)), runs_of("b", (0.8,), wave=(0.0,)))
+    several, single = rows(points_words(conclude(frame).points))
+    half = 100 * np.std([0.88, 0.90, 0.91], ddof=1) * scipy_stats.t.ppf(0.975, 2) / math.sqrt(3)
+    assert several == {
+        "model": "a@10k", "accuracy, %": f"89.7 ± {half:.1f}", "median": "90.0", "range": "88.0 to 91.0", "n": "3",
+    }  # fmt: skip
+    wilson = scipy_stats.binomtest(800, 1000).proportion_ci(method="wilson")
+    assert single["accuracy, %"] == f"80.0 [{100 * wilson.low:.1f}, {100 * wilson.high:.1f}]"
+    assert (single["median"], single["range"], single["n"]) == ("", "", "1")
 
 
 def test_names_of_others_are_inert_on_the_page():
