@@ -96,7 +96,8 @@ POINTS = (
 )
 CROSSINGS = (
     "Between measured sizes accuracy is taken as linear in the logarithm; the 95 % interval is that of the crossings "
-    "of curves as the seeds allow them. Not resolved: fewer than 95 % of these cross there."
+    "of curves as the seeds allow them. Not resolved: fewer than 95 % of these cross there. Each is told by itself: "
+    "that there are several axes and pairs of lines is not corrected for."
 )
 FRONTS = (
     "Means; models that met one budget count as equally large, and times are as measured, without their intervals. In "
@@ -189,9 +190,11 @@ def enough_words(table: pd.DataFrame) -> pd.DataFrame:
         last = settled["of_epochs"]
         before = epochs[-2] if len(epochs) > 1 else epochs[-1]
         shown = settled if settled["epoch"] < last else before
-        said = f"from epoch {settled['epoch']} on the ranking is that of epoch {last}" if settled["epoch"] < last else (
-            f"the ranking still changes in the last epoch: {number(last, 'epoch')} may not be enough"
-        )  # fmt: skip
+        if settled["epoch"] == last:
+            said = f"the ranking still changes in the last epoch: {number(last, 'epoch')} may not be enough"
+        else:
+            same = all(row["tau"] > 1 - 1e-9 for row in epochs[settled["epoch"] - 1 :])  # 1, but for rounding
+            said = f"from epoch {settled['epoch']} on the ranking is {'' if same else 'nearly '}that of epoch {last}"
         rows.append({
             "data": str(dataset), "models": str(shown["models"]), "epoch": f"{shown['epoch']} of {last}",
             "tau": with_interval(*_half(shown, "tau", "low", "high")), "": said,

@@ -13,7 +13,7 @@ from test_tables import BASE, SLOW, record
 
 from archbench import stats
 from archbench.comparison import Comparison
-from archbench.conclusion_words import conclusions_markdown, points_words, sections
+from archbench.conclusion_words import conclusions_markdown, enough_words, points_words, sections
 from archbench.conclusions import COLUMNS, conclude, pareto
 from archbench.conclusions.verdicts import judged, timed
 from archbench.errors import InputError
@@ -473,6 +473,18 @@ def test_enough_is_the_epoch_from_which_the_ranking_is_the_last():
     assert [row["settled"] for row in found] == [False, False, True, True]
     assert {(row["models"], row["of_epochs"], row["n"]) for row in found} == {(4, 4, 3)}
     assert (found[0]["low"], found[0]["high"]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(("swapped", "words"), [(False, "is that of epoch 3"), (True, "is nearly that of epoch 3")])
+def test_a_ranking_is_that_of_the_end_only_where_it_is_the_same(swapped, words):
+    finals = [0.1 * place for place in range(1, 10)]
+    before = [*finals[:7], finals[8], finals[7]] if swapped else finals  # tau 34 / 36 with one pair of 36 turned
+    records = [
+        one for name, now, end in zip("abcdefghi", before, finals, strict=True)
+        for one in learned(name, [now, now, end], [now, now, end])
+    ]  # fmt: skip
+    (row,) = rows(enough_words(conclude(runs_frame(records), epochs_frame(records)).enough))
+    assert row[""] == f"from epoch 1 on the ranking {words}"
 
 
 def test_two_models_or_one_epoch_have_no_ranking_to_settle():
