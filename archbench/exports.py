@@ -101,7 +101,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def write_conclusions(conclusions: Conclusions, folder: Path) -> list[Path]:
-    """Write conclusions.md and a CSV a table; a table without rows has no file, and one of before is removed.
+    """Write conclusions.md and a CSV a table; without rows it has no file, or its header in the place of one of before.
 
     Raises:
         OutputError: a file cannot be written.
@@ -109,11 +109,19 @@ def write_conclusions(conclusions: Conclusions, folder: Path) -> list[Path]:
     files = [write_bytes(folder / "conclusions.md", conclusions_markdown(conclusions).encode())]
     for name, table in conclusions.tables():
         path = folder / f"{name}.csv"
-        if len(table):
+        if len(table) or _is_ours(path, table):
             files.append(write_csv(table, path))
-        else:
-            path.unlink(missing_ok=True)
     return files
+
+
+def _is_ours(path: Path, table: pd.DataFrame) -> bool:
+    """Whether a file holds a table of these columns: what somebody else put under its name stays as it is."""
+    header = next(_lines(table)).encode()
+    try:
+        with path.open("rb") as file:
+            return file.readline(len(header) + 1) == header
+    except OSError:
+        return False
 
 
 def _lines(frame: pd.DataFrame) -> Iterator[str]:

@@ -19,8 +19,8 @@ from test_tables import BASE, RECORDS, SLOW, record
 from archbench import exports
 from archbench.cli.show import json_rows, out, print_json
 from archbench.comparison import Comparison
-from archbench.errors import InputError
-from archbench.exports import DIALECTS, FORMULA, timm_table, write_csv, write_dialect
+from archbench.errors import InputError, OutputError
+from archbench.exports import DIALECTS, FORMULA, timm_table, write_conclusions, write_csv, write_dialect
 from archbench.schema import Metrics, Study
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.sampled_from(
@@ -228,3 +228,34 @@ def test_the_same_comparison_is_the_same_bytes_and_nothing_to_write_is_no_error(
     again = {file.name: file.read_bytes() for file in write_dialect(dialect, compared(tmp_path), tmp_path / "b")}
     assert first == again
     assert all(file.is_file() for file in write_dialect(dialect, compared(tmp_path, []), tmp_path / "c"))
+
+
+# What is concluded.
+
+
+def test_a_table_without_rows_leaves_the_header_of_one_of_before(tmp_path):
+    first = compared(tmp_path)
+    written = write_conclusions(first.conclusions(), tmp_path)
+    pairs = tmp_path / "pairs.csv"
+    header = pairs.read_text().splitlines()[0]
+    assert pairs in written
+    alone = compared(tmp_path, RECORDS[:3]).conclusions()
+    assert pairs in write_conclusions(alone, tmp_path)
+    assert pairs.read_text() == header + "\n"
+    assert not len(pd.read_csv(pairs))
+
+
+def test_a_file_of_somebody_else_stays_where_there_is_no_table(tmp_path):
+    own = tmp_path / "pairs.csv"
+    own.write_text("shoe,size\nleft,43\n")
+    (tmp_path / "fits.csv").mkdir()
+    alone = compared(tmp_path, RECORDS[:3]).conclusions()
+    assert not {own, tmp_path / "fits.csv"} & {*write_conclusions(alone, tmp_path)}
+    assert own.read_text() == "shoe,size\nleft,43\n"
+    assert (tmp_path / "fits.csv").is_dir()
+
+
+def test_a_table_that_cannot_be_written_is_an_output_error(tmp_path):
+    (tmp_path / "pairs.csv").mkdir()
+    with pytest.raises(OutputError, match=r"pairs\.csv cannot be written"):
+        write_conclusions(compared(tmp_path).conclusions(), tmp_path)
