@@ -11,12 +11,12 @@ A condition is true, false or not to be told (None) of a row, by Kleene's logic:
 
 from __future__ import annotations
 
-import difflib
 import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from archbench.choices import nearest
 from archbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -129,13 +129,12 @@ def check_name(name: str, kinds: Mapping[str, Kind]) -> Kind:
     """Return what a name is.
 
     Raises:
-        InputError: there is none such; the remedy has the nearest and all.
+        InputError: there is none such; the remedy has the nearest, or all.
     """
     if name in kinds:
         return kinds[name]
-    near = difflib.get_close_matches(name.lower(), kinds, n=2, cutoff=0.5)
-    msg = f"there is no {name!r} to ask for" + (f"; did you mean {' or '.join(near)}?" if near else "")
-    raise InputError(msg, f"There are {', '.join(kinds)}.")
+    msg = f"there is no {name!r} to ask for"
+    raise InputError(msg, nearest(name.lower(), kinds))
 
 
 class _Parser:

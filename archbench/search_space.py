@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archbench.building import find_spec
+from archbench.choices import nearest
 from archbench.errors import InputError
 from archbench.reference import parse_reference
 from archbench.schema import Recipe, fields
@@ -133,10 +133,8 @@ def check_names(model: str, names: Iterable[str]) -> None:
             msg = f"{model} has one size, which cannot be searched"
             raise InputError(msg, f"Leave {SIZE} out of the search, or the budget out of the model.")
         if name not in known and spec.accepts is not None:
-            near = difflib.get_close_matches(name, known, n=2, cutoff=0.5)
-            hint = f"Did you mean {' or '.join(near)}? " if near else ""
             msg = f"{name} cannot be searched for {model}"
-            raise InputError(msg, f"{hint}There are {', '.join(known)}.")
+            raise InputError(msg, nearest(name, known))
 
 
 def default_space(model: str, study: Study) -> Space:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 import sys
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
+from archbench.choices import nearest
 from archbench.data.exclusions import parse_exclusions
 from archbench.data.preprocess import parse_steps
 from archbench.data.splits import parse_split
@@ -31,10 +31,8 @@ def divided(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     recipe, view = (inspect.signature(make).parameters for make in (make_recipe, make_view))
     for name in settings:
         if name not in recipe and name not in view:
-            near = difflib.get_close_matches(name, [*recipe, *view], n=2, cutoff=0.5)
             msg = f"{name!r} is no setting"
-            hint = f"Did you mean {' or '.join(near)}? " if near else ""
-            raise InputError(msg, f"{hint}There are {', '.join([*recipe, *view])}.")
+            raise InputError(msg, nearest(name, [*recipe, *view]))
     return (
         {name: value for name, value in settings.items() if name in recipe},
         {name: value for name, value in settings.items() if name in view},

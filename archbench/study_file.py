@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 import tomllib
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import msgspec
 
+from archbench.choices import nearest
 from archbench.errors import ArchbenchError, InputError
 from archbench.files import file_name
 from archbench.markup import encodable, visible
@@ -105,11 +105,8 @@ def _converted(data: dict[str, Any]) -> StudyFile:
         unknown = re.search(r"unknown field `(.+?)`", what)
         if unknown is None:
             raise StudyError(place, what, "`archbench studies --schema` prints what is accepted.") from error
-        known = _keys_at(place)
-        near = difflib.get_close_matches(unknown[1], known, n=2, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}? " if near else ""
         msg = f"there is no key {unknown[1]!r}"
-        raise StudyError((*place, unknown[1]), msg, f"{hint}Accepted are {', '.join(known)}.") from error
+        raise StudyError((*place, unknown[1]), msg, nearest(unknown[1], _keys_at(place))) from error
 
 
 def _keys_at(place: Key) -> list[str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from archbench.building import find_spec
+from archbench.choices import nearest
 from archbench.errors import InputError, ModelError
 from archbench.measures import BASELINE_RATIO, COUNTED, PER_EPOCH, TIMED, is_metric, is_share, metric_names
 from archbench.plan import label
@@ -158,11 +158,8 @@ def _check_figure(place: Key, figure: Published) -> None:
 
 def _check_metric(place: Key, metric: str, epoch: int | None) -> None:
     if not is_metric(metric):
-        names = metric_names()
-        near = difflib.get_close_matches(metric, names, n=2, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}? " if near else ""
         msg = f"there is no metric {metric!r}"
-        raise StudyError(place, msg, f"{hint}There are {', '.join(names)}.")
+        raise StudyError(place, msg, nearest(metric, metric_names()))
     if epoch is not None and not (PER_EPOCH.fullmatch(metric) and epoch >= 1):
         msg = f"{metric} of epoch {epoch} is not measured"
         raise StudyError(place, msg, "Epochs, from 1, have metrics of train and validation; leave it out elsewhere.")

@@ -646,7 +646,7 @@ def test_the_best_in_json_are_rows_of_points(asked, results):
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
-        (("--where", "parms < 3"), "did you mean params"), (("--where", "accuracy > 80"), "80 % or 0.8"),
+        (("--where", "parms < 3"), "Did you mean params"), (("--where", "accuracy > 80"), "80 % or 0.8"),
         (("--minimize", "model"), "is text"), (("--minimize", "params", "--maximize", "accuracy"), "both"),
     ],
 )  # fmt: skip

@@ -172,7 +172,11 @@ def test_a_shipped_study_is_run_by_its_name(monkeypatch, capsys, tmp_path):
         (["run", "mine.toml", "--seeds", "x"], 2, ["names no seeds"]),
         (["run", "mine.toml", "--out", "/dev/null/x"], 6, ["cannot be written", "--out"]),
         (["tune", "mlp", "--search", "lr=2:1"], 2, ["'lr=2:1' is no range of numbers"]),
-        (["tune", "mlp", "--search", "speed=1,2"], 2, ["speed cannot be searched for mlp", "There are optimizer, lr"]),
+        (
+            ["tune", "mlp", "--search", "speed=1,2"],
+            2,
+            ["speed cannot be searched for mlp", "Give one of optimizer, lr"],
+        ),
         (["tune", "mlp", "--budgets", "3k,9k"], 2, ["a search takes one budget"]),
         (["tune", "mlp", "--preprocess", "original,normalize"], 2, ["no factors of its own"]),
         (["tune", "mlp", "--dataset", "mnist"], 5, ["no data root"]),

@@ -83,7 +83,11 @@ def test_any_text_is_either_read_or_refused(text):
     [
         ("grey", "unknown pre-processing step 'grey'", "Did you mean gray?"),
         ("gray+letterbocks:3", "unknown pre-processing step 'letterbocks:3'", "Did you mean letterbox"),
-        ("blur", "unknown pre-processing step 'blur'", "Known: original, gray, denoise, denoise2, resize:S or"),
+        (
+            "blur",
+            "unknown pre-processing step 'blur'",
+            "They are written original, gray, denoise, denoise2, resize:S or",
+        ),
         ("gray++normalize", "unknown pre-processing step ''", "join several with +"),
         ("original:3", "unknown pre-processing step 'original:3'", "Did you mean original"),
         (

@@ -64,7 +64,7 @@ def test_a_count_stays_whole():
     ("objective", "wanted"),
     [
         ({"minimize": "params", "maximize": "accuracy"}, "both"), ({"minimize": "model"}, "is text"),
-        ({"maximize": "acuracy"}, "did you mean accuracy"),
+        ({"maximize": "acuracy"}, "there is no 'acuracy'"),
     ],
 )  # fmt: skip
 def test_what_is_to_be_small_or_large_is_a_number(objective, wanted):

@@ -14,10 +14,10 @@ to uint8, treats each image by itself, and always does the same.
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from archbench.choices import nearest
 from archbench.environment import memory_bytes, usable_cores
 from archbench.errors import DataError, InputError
 
@@ -203,11 +203,10 @@ def _parse_step(text: str) -> str:
     if text == ORIGINAL:
         return ORIGINAL
     if name not in _STEPS:
-        near = difflib.get_close_matches(name, [ORIGINAL, *_STEPS], n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}? " if near else ""
         forms = ", ".join([ORIGINAL, *(step.form for step in _STEPS.values())])
         msg = f"unknown pre-processing step {text[:40]!r}"
-        raise InputError(msg, f"{hint}Known: {forms}; join several with +.")
+        remedy = nearest(name, [ORIGINAL, *_STEPS])
+        raise InputError(msg, f"{remedy} They are written {forms}; join several with +.")
     step = _STEPS[name]
     sides = argument.split("x") if colon else []
     digits = all(re.fullmatch("[0-9]{1,4}", side) and 1 <= int(side) <= MAX_SIDE for side in sides)
