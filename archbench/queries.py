@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from archbench import stats
 from archbench.conclusion_words import accuracy_words
 from archbench.conclusions.points import points_of, points_table
 from archbench.conditions import check_name, parse_condition
@@ -35,7 +36,8 @@ def best(
 ) -> pd.DataFrame:
     """Return the models that meet a condition in the mean, the best first, as rows of `Conclusions.points`.
 
-    Two columns more: `sure`, whether the whole interval meets the condition (a single run's is that of its images), and
+    Two columns more: `sure`, whether the whole interval meets the condition (where runs do not differ, or there is but
+    one, that of its images), and
     `place`, from 1 on within its data set. Equal ones are ordered by accuracy, then by parameters.
 
     Args:
@@ -93,9 +95,11 @@ def _range(row: Mapping[str, Any], name: str) -> Range | str | None:
     if name not in WITH_INTERVALS:
         return _value(row, name)
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    if name == "accuracy" and row["n"] == 1:
-        low, high = row["images_low"], row["images_high"]
-    return None if low is None or high is None else (low, high)
+    if low != high:
+        return low, high
+    # Runs that are equal, or one alone, say nothing of their spread: what is known is how few images there are.
+    images = stats.proportion(row[name], row["test_images"] or 0) if name == "accuracy" else None
+    return None if images is None or images.low is None or images.high is None else (images.low, images.high)
 
 
 def best_words(found: pd.DataFrame) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from archbench.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+THIN_SPACE = "\u202f"  # between a number and µs; no line is broken at it
 MAX_COUNT = 10**12
 COUNT_FORMS = "a whole number from 1 to 1e12, such as 30000, 30k, 1.6M or 2e5"
 SHAPE_FORMS = "channels x height x width, such as 1x28x28 or 3x224x224"

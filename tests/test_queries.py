@@ -55,6 +55,13 @@ def test_whether_it_is_surely_so_follows_the_interval():
     assert best(RUNS, "n > 0")["sure"].all()
 
 
+def test_equal_runs_leave_the_doubt_of_their_images():
+    equal = runs_frame([with_images(record("cnn", 1000, seed, 0.9, BASE), 100) for seed in range(3)])
+    # Wilson's interval of 90 in 100 is [0.8256, 0.9448].
+    assert best(equal, "accuracy > 0.83")["sure"].tolist() == [False]
+    assert best(equal, "accuracy > 0.82")["sure"].tolist() == [True]
+
+
 def test_a_count_stays_whole():
     found = best(RUNS)
     assert {str(found[name].dtype) for name in ("params", "macs", "budget")} == {"Int64"}

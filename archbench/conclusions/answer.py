@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.conclusions.pairs import MOST as COMPARED
 from archbench.conclusions.pairs import best_two
 from archbench.conclusions.points import lines_of
-from archbench.units import compact, micros, number, short, with_interval
+from archbench.units import THIN_SPACE, compact, micros, number, short, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 NAMED = 3  # models that are surely behind, by name; of more their number is enough
 MOST = 8  # places that a sentence lists
-UNITS = {"params": "parameters", "macs": "MACs", "step_us": "µs a step"}
+UNITS = {"params": " parameters", "macs": " MACs", "step_us": f"{THIN_SPACE}µs a step"}
 
 
 def answer(points: Sequence[Point], pairs: Rows, crossovers: Rows) -> list[str]:
@@ -44,7 +44,7 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
     """Return what rows of `Conclusions.crossovers`, of two lines and one x, come to."""
     first = rows[0]
     unit = UNITS[first["x"]]
-    between = f"between {_at(first['x'], first['from_x'])} and {_at(first['x'], first['to_x'])} {unit}"
+    between = f"between {_at(first['x'], first['from_x'])} and {_at(first['x'], first['to_x'])}{unit}"
     ahead = first["before"]
     if first.get("value") is None:
         told = {
@@ -54,7 +54,7 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
         doubt = f"No crossing is seen {between}, where {ahead} is ahead in the mean; not resolved with {seeds}."
         return [told.get(first["verdict"], doubt)]
     if len(rows) == 1:
-        where = f"about {_at(first['x'], first['value'])} {unit}{_interval(first)}"
+        where = f"about {_at(first['x'], first['value'])}{unit}{_interval(first)}"
         if first["verdict"] == "crossing":
             return [f"{ahead} is ahead below {where}, {first['after']} above it."]
         doubt = f"whether they truly do is not resolved with {seeds}"

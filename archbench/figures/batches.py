@@ -11,7 +11,7 @@ from archbench.figures.drawn import Drawn, Wanted
 from archbench.figures.labels import shared_legend
 from archbench.figures.names import in_legend, values_of
 from archbench.figures.style import looks, new_figure, styled, text_pt
-from archbench.units import number
+from archbench.units import THIN_SPACE, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +54,8 @@ def draw_batches(frame: pd.DataFrame, caption: str = "", wanted: Wanted | None =
                 color, marker = own[model, engine]
                 ax.errorbar(x, y, yerr=None if reach[0].isna().any() else reach, marker=marker, color=color,
                             capsize=0.3 * text_pt(), label=in_legend(name))  # fmt: skip
-                ends = f"{y.iloc[0]:.3g} µs a sample in batches of {x.iloc[0]}, {y.iloc[-1]:.3g} of {x.iloc[-1]}"
+                first, last = (f"{y.iloc[end]:.3g}{THIN_SPACE}µs" for end in (0, -1))
+                ends = f"{first} a sample in batches of {x.iloc[0]}, {last} of {x.iloc[-1]}"
                 said.append(f"{name}, {mode} on {device}: {ends}")
             sizes = sorted(mine["batch_size"].unique())
             title = f"{mode}, {device}, {number(int(str(threads)), 'thread')}"
