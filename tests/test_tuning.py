@@ -258,7 +258,10 @@ def test_it_can_be_called_from_python(tmp_path, monkeypatch):
     tuning = archbench.tune("mlp", 2, {"lr": "1e-3:1e-2", "batch_size": [16]}, **settings)
     assert tuning.comparison.folder.as_posix() == "results/tune-digits"
     assert [trial.settings["batch_size"] for trial in tuning.trials] == [16, 16]
-    assert archbench.tune(["mlp"], 2, out=tmp_path / "own", **settings).comparison.folder == tmp_path / "own"
+    other = archbench.tune("mlp", 2, {"lr": "1e-3:1e-2"}, search_seed=1, out=tmp_path / "own", **settings)
+    assert other.comparison.folder == tmp_path / "own"
+    rates = [[trial.settings["lr"] for trial in one.trials] for one in (tuning, other)]
+    assert not set(rates[0]) & set(rates[1])  # another search draws other settings
 
 
 # --- what is refused, before anything is written

@@ -133,6 +133,7 @@ def tune(
     trials: int = 20,
     search: Mapping[str, str | Sequence[Any]] | None = None,
     *,
+    search_seed: int = 0,
     out: str | Path | None = None,
     workers: int | None = None,
     retry: str = "failed,oom",
@@ -150,6 +151,7 @@ def tune(
         models: as for `compare`.
         trials: of every model.
         search: `{"lr": "1e-4:1e-1", "batch_size": [32, 64]}`; by default `archbench.search_space.default_space`.
+        search_seed: of the search and of its trials.
         out: the results folder; by default results/tune-<data set>.
         workers: as for `compare`. So are the next five.
         retry: likewise.
@@ -173,4 +175,4 @@ def tune(
     space = parse_space(search) if search else None
     out = Path(out) if out else folder.with_name(f"tune-{folder.name}")
     manner = make_manner(workers, retry, timeout, tune, executor, ray_address)
-    return tuning.tune(study, out, trials, space, manner=manner, report=progress, protocol=protocol)
+    return tuning.tune(study, out, trials, space, manner=manner, seed=search_seed, report=progress, protocol=protocol)
