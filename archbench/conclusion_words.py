@@ -78,16 +78,21 @@ def pairs_words(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _pairs_note(table: pd.DataFrame) -> str:
-    tested = number(int((table["by"] == "seeds").sum()), "comparison")
-    return (
+    by = table["by"].value_counts()
+    seeds, images = int(by.get("seeds", 0)), int(by.get("images", 0))
+    told = {True: f" {seeds} comparisons by seeds are corrected by Holm's method, data set by data set.", False: ""}
+    by_seeds = (
         "Mean over paired seeds ± half the 95 % t-interval, of each alone. p is of the paired t-test, of equal "
-        f"differences the exact one; {tested} by seeds are corrected by Holm's method, data set by data set, and a "
-        "difference is resolved where that p is under 5 %. The exact test is by sign flips, and cannot come under 0.25 "
-        "with three seeds, or under 5 % with fewer than six. Detectable is the difference in points that so many seeds "
-        "resolve 80 % of the time at least, all comparisons being corrected for; seeds needed would so resolve the one "
-        "that was seen. Of single runs the interval and p are of the images alone: how runs differ is not in them, so "
-        "that they resolve nothing."
+        f"differences the exact one.{told[seeds > 1]} A difference is resolved where that p is under 5 %. The exact "
+        "test is by sign flips, and cannot come under 0.25 with three seeds, or under 5 % with fewer than six. "
+        "Detectable is the difference in points that so many seeds resolve 80 % of the time at least, all comparisons "
+        "being corrected for; seeds needed would so resolve the one that was seen."
     )
+    by_images = (
+        "Of single runs the interval and p are of the images alone, corrected among themselves by Holm's method: how "
+        "runs differ is not in them, so that they resolve nothing."
+    )
+    return " ".join([by_seeds] * (seeds > 0) + [by_images] * (images > 0))
 
 
 POINTS = (
@@ -232,4 +237,5 @@ def _size(row: Mapping[str, Any], name: str) -> str:
         return ""
     if row["x"] == "step_us":
         return micros(row[name])
-    return compact(round(row[name])) if name in {"from_x", "to_x"} and row["x"] == "params" else short(row[name])
+    budget = compact(round(row[name]))  # measured sizes are budgets, mostly: 30k rather than 30.0k
+    return budget if budget[-1].isalpha() and name in {"from_x", "to_x"} and row["x"] == "params" else short(row[name])
