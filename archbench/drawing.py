@@ -130,9 +130,7 @@ def _scatter(compared: Compared, wanted: Wanted) -> Drawn:
     if wanted.x and not (frame["status"] == "done").any():
         msg = "nothing to draw: no run is done"
         raise InputError(msg, "`archbench results list` says what became of them.")
-    less = compared.study.scale not in {"", "full"}
-    note = f", where more was trained than at the scale {compared.study.scale}" if less else ""
-    published = published_points(compared, frame, wanted.x)
+    published, note = published_points(compared, frame, wanted.x), published_note(compared.study)
     return draw_scatter(frame, wanted, published=published, concluded=compared.conclusions(), note=note)
 
 
@@ -176,6 +174,11 @@ def published_points(compared: Compared, frame: pd.DataFrame, x: str | None = No
     ours = named(frame).drop_duplicates(["model", "case"])[["model", "case", "series", column, "dataset"]]
     found = known[["model", "case", "published", "source"]].merge(ours, on=["model", "case"])
     return found.rename(columns={"published": "test_accuracy"}).dropna(subset=[column])
+
+
+def published_note(study: Study) -> str:
+    """Return what must be said behind the published points of a study that was made smaller than they were."""
+    return "" if study.scale in {"", "full"} else f", where more was trained than at the scale {study.scale}"
 
 
 def _named(drawn: Drawn, wanted: Wanted) -> Drawn:

@@ -57,7 +57,7 @@ def chart_of(
     notes: Mapping[tuple[str, str], Sequence[str]],
     layers: Layers,
 ) -> dict[str, Any]:
-    """Return all that the figure needs.
+    """Return all that the figure draws and tells of the runs; what it draws beside them has a file of its own.
 
     Args:
         frame: one row a run (`archbench.frame.runs_frame`).
@@ -135,10 +135,10 @@ def _place(record: Record) -> Place:
 
 
 def _numbers(frame: pd.DataFrame, axis: Axis) -> list[float | None]:
-    return [_rounded(value) for value in frame[axis.name].astype(float).tolist()]
+    return [rounded(value) for value in frame[axis.name].astype(float).tolist()]
 
 
-def _rounded(value: float) -> float | None:
+def rounded(value: float) -> float | None:
     """Return a number with the digits that a figure can show; None where it is not finite."""
     if not np.isfinite(value):
         return None
@@ -152,7 +152,7 @@ def _mean(values: Sequence[float | None]) -> list[float | None] | None:
 
 
 def _three(found: stats.Estimate | None) -> list[float | None] | None:
-    return None if found is None else [None if v is None else _rounded(v) for v in (found.value, found.low, found.high)]
+    return None if found is None else [None if v is None else rounded(v) for v in (found.value, found.low, found.high)]
 
 
 def _spread(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from archbench.drawing import published_note, published_points
 from archbench.execute import LOGS_FOLDER, Job
+from archbench.reporting.beside import beside_of
 from archbench.reporting.chart import chart_of, firsts_of, places_of
 from archbench.reporting.command import command_of
 from archbench.reporting.evidence import environments, failures, reconciliation, stability
@@ -48,6 +50,7 @@ def _page_of(comparison: Comparison, layers: Layers) -> Page:
     overhead = comparison.overhead()
     found = comparison.conclusions()
     answer, points = answer_of(found)
+    beside = beside_of(frame, found, published_points(comparison, frame), published_note(study))
     return Page(
         title=study.name or comparison.folder.name,
         question=question_of(study, frame, file),
@@ -55,7 +58,7 @@ def _page_of(comparison: Comparison, layers: Layers) -> Page:
         points=points,
         measured=measured_on(study, records),
         warnings=tuple(dict.fromkeys(warning for record in records for warning in record.cell.warnings)),
-        chart=chart_of(frame, records, names_of(found), notes_beside(found), layers),
+        chart=chart_of(frame, records, names_of(found), notes_beside(found), layers) | {"beside": beside},
         stills=stills_of(comparison),
         sections=tuple(_sections(comparison, found, overhead, file)),
         made=_made(records),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 STYLES = ("page.css", "tables.css", "chart.css", "print.css")
 SCRIPTS = (
-    "dom.js", "theme.js", "copy.js", "tables.js", "scales.js", "curves.js", "detail.js", "tip.js", "chart.js",
-    "start.js",
+    "dom.js", "theme.js", "copy.js", "tables.js", "scales.js", "curves.js", "detail.js", "tip.js", "beside.js",
+    "chart.js", "start.js",
 )  # fmt: skip
 POLICY = (
     "default-src 'none'; script-src {script}; style-src {style}; img-src data:; base-uri 'none'; form-action 'none'; "

@@ -39,6 +39,15 @@ NOISY = [value + 5 * (-1) ** place for place, value in enumerate(BASE)]
 """Times of steps of which the half is a tenth longer than the other."""
 
 
+CROSSING = [
+    record(model, size, seed, accuracy + seed / 1000, samples)
+    for model, samples, sizes in (("cnn", BASE, {1000: 0.80, 5000: 0.95}), ("net", SLOW, {1000: 0.90, 5000: 0.91}))
+    for size, accuracy in sizes.items()
+    for seed in range(3)
+]
+"""Runs of two lines that cross between their sizes."""
+
+
 def wordy(one):
     """Return a record whose counters have much to say, so that a table of theirs is as wide as paper."""
     parts = {"products": one.cost.macs, "bias": 6_652, "batch norm": 13_284, "activations": 6_642, "pooling": 2_120}
@@ -72,7 +81,8 @@ def kinds(folder):
         "evil": [renamed(one, one.cell.model + EVIL, EVIL) for one in RECORDS],
         "nothing": [],
     }
-    return {name: comparison(records, folder) for name, records in found.items()}
+    repeated = comparison(CROSSING, Path(__file__).parent / "reproduced", name="repeated", scale="quick")
+    return {name: comparison(records, folder) for name, records in found.items()} | {"reproduced": repeated}
 
 
 @cache

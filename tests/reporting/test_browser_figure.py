@@ -88,6 +88,56 @@ def test_a_tip_lies_in_the_window_beside_its_point_and_is_whole(opened, width, h
         tip.wait_for(state="hidden")
 
 
+def labels(page):
+    return page.locator(".mean").evaluate_all("all => all.map(one => one.getAttribute('aria-label'))")
+
+
+def test_a_published_point_is_hollow_and_its_tip_names_its_source(opened):
+    page = opened("reproduced")
+    hollow = page.locator(".hollow")
+    assert hollow.count() == 1
+    assert hollow.evaluate("one => getComputedStyle(one).fill") == "none"
+    filled = page.locator(".mean[aria-label^='cnn@1k:'] .mark")
+    assert hollow.get_attribute("d") == filled.get_attribute("d")
+    page.locator("#plot").scroll_into_view_if_needed()
+    box = hollow.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    tip = page.locator("#tip")
+    expect(tip.locator("strong")).to_have_text("cnn@1k, published")
+    assert tip.locator("dd").all_text_contents() == ["1,000", "97 %"]
+    source = "Source: A. Author, table 3, where more was trained than at the scale quick"
+    assert tip.locator("p").all_text_contents() == [source]
+    expect(page.locator("#said")).to_have_text(re.compile(r"hollow: published \(A. Author, table 3\), where more"))
+    (told,) = [label for label in labels(page) if "published" in label]
+    assert told.startswith("cnn@1k: ")
+    assert told.endswith(", published 97 % (A. Author, table 3)")
+    page.select_option("#x", "macs")
+    assert hollow.count() == 1
+    page.select_option("#x", "train_step_us_cpu")  # of another machine
+    assert hollow.count() == 0
+    page.select_option("#x", "params")
+    page.select_option("#y", "test_loss")
+    assert hollow.count() == 0
+    assert not any("published" in label for label in labels(page))
+    page.select_option("#y", "test_accuracy")
+    page.click("#legend button:has-text('cnn')")
+    assert hollow.count() == 0
+
+
+def test_the_front_and_the_crossing_are_those_of_what_is_shown(opened):
+    page = opened("reproduced")
+    assert page.locator(".front").get_attribute("d").count("H") == 1  # from net@1k to cnn@5k
+    expect(page.locator("#said")).to_have_text(re.compile(r"dotted: cnn overtakes net at [\d,.]+ \[[\d,.]+, [\d,.]+\]"))
+    line, band = (page.locator(f".crossing {shape}").bounding_box() for shape in ("line", "rect"))
+    assert band["x"] <= line["x"] <= band["x"] + band["width"]
+    page.click("#legend button:has-text('net')")
+    assert page.locator(".crossing").count() == 0
+    page.click("#legend button:has-text('net')")
+    assert page.locator(".crossing").count() == 1
+    page.select_option("#y", "test_loss")
+    assert page.locator(".crossing, .front").count() == 0
+
+
 def test_a_click_opens_the_models_curves_layers_and_figures_and_escape_goes_back(opened):
     page = opened()
     page.mouse.click(*middle(page, 0))

@@ -81,7 +81,8 @@ function interval(point, across, up, aside, logs) {
 }
 
 const words = (data, point, chosen) =>
-  `${data.groups[point.group].name}: ${chosen.x.label} ${format(chosen.x, point.at)}, ${chosen.y.label} ${format(chosen.y, point.score)}`;
+  [`${data.groups[point.group].name}: ${chosen.x.label} ${format(chosen.x, point.at)}`,
+    `${chosen.y.label} ${format(chosen.y, point.score)}`, ...publishedWords(point, chosen)].join(", ");
 
 function format(one, [value, low, high]) {
   const write = one.kind === "count" ? (number) => Math.round(number).toLocaleString("en") : written[one.kind];
@@ -95,7 +96,8 @@ function redraw(data) {
   const width = Math.max(280, plot.clientWidth);
   const box = { width, height: Math.round(Math.min(560, Math.max(300, width * 0.55))), left: 62, right: 14, top: 12, bottom: 46 };
   const means = points.filter((point) => point.run === undefined);
-  state.points = points;
+  const published = publishedOf(data, means, chosen);
+  state.points = [...points, ...published];
   state.chosen = Math.min(state.chosen, Math.max(0, means.length - 1));
   hideTip();
   if (!means.length) {
@@ -108,15 +110,16 @@ function redraw(data) {
   const bounds = (values, log) => values.filter((value) => value !== null && (!log || value > 0));
   const across = scaleOf(bounds([...seeds.map((p) => p.x), ...means.flatMap((p) => p.at)], chosen.logx), chosen.logx,
     box.left, width - box.right, Math.max(3, Math.floor(width / 110)), chosen.x.kind === "bytes" ? 2 ** 20 : 1);
-  const up = scaleOf(bounds([...seeds.map((p) => p.y), ...means.flatMap((p) => p.score)], chosen.logy), chosen.logy,
+  const up = scaleOf(bounds([...seeds.map((p) => p.y), ...means.flatMap((p) => p.score), ...published.map((p) => p.y)], chosen.logy), chosen.logy,
     box.height - box.bottom, box.top, 7);
   const step = Math.min(DODGE, WIDEST / data.series.length);
   const aside = (series) => (chosen.x.name === "params" ? step * (series - (data.series.length - 1) / 2) : 0);
-  for (const point of points) Object.assign(point, { px: across.at(point.x) + aside(point.series), py: up.at(point.y) });
+  for (const point of state.points) Object.assign(point, { px: across.at(point.x) + aside(point.series), py: up.at(point.y) });
 
   const svg = draw("svg", { viewBox: `0 0 ${width} ${box.height}`, role: "group",
     "aria-label": `${chosen.x.label} against ${chosen.y.label} of ${means.length} models` });
   frame(svg, box, across, up, chosen);
+  const told = drawConcluded(svg, data, means, box, across, chosen);
   for (const point of seeds) {
     svg.append(draw("circle", { class: `seed ${classOf(point.series)}`, cx: point.px, cy: point.py, r: 3 }));
   }
@@ -133,14 +136,16 @@ function redraw(data) {
       draw("path", { class: "mark", d: markerOf(point.series), transform: `translate(${point.px} ${point.py})` }));
     svg.append(point.node);
   }
+  told.push(...drawPublished(svg, data, published));
   plot.replaceChildren(svg);
   watch(svg, data, box);
   const left = data.groups.length - means.length - data.groups.filter((group) => state.hidden.has(data.series.indexOf(group.series))).length;
-  const lost = left > 0 ? `; ${left} ${left === 1 ? "has" : "have"} no place here` : "";
-  say(`${chosen.x.label} against ${chosen.y.label}: ${means.length} models, ${points.length - means.length} runs${lost}.`);
+  const lost = left > 0 ? [`${left} ${left === 1 ? "has" : "have"} no place here`] : [];
+  const shown = `${chosen.x.label} against ${chosen.y.label}: ${means.length} models, ${points.length - means.length} runs`;
+  say(`${[shown, ...lost, ...told].join("; ")}.`);
 }
 
-// The point that is meant by a place in the plot: the nearest one, means before runs.
+// The point that is meant by a place in the plot: the nearest one, means and what was published before runs.
 function nearest(x, y) {
   let best = null;
   for (const point of state.points) {

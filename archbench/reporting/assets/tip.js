@@ -39,18 +39,23 @@ function shownAlong({ x, y }, point) {
 // Where a tip begins, along one direction: behind its point, or before it where there is no room.
 const besides = (point, size, room) => (point + ASIDE + size + EDGE <= room ? point + ASIDE : Math.max(EDGE, point - ASIDE - size));
 
+function titleOf(data, point) {
+  const { name, runs } = data.groups[point.group];
+  if (point.source !== undefined) return `${name}, published`;
+  if (point.run !== undefined) return `${name}, seed ${data.runs.seeds[point.run]}`;
+  return name + (runs.length > 1 ? `: mean of ${runs.length} runs [95 %]` : "");
+}
+
 function showTip(data, point, svg, box) {
   const tip = byId("tip");
-  const group = data.groups[point.group];
-  const title = point.run === undefined
-    ? `${group.name}${group.runs.length > 1 ? `: mean of ${group.runs.length} runs [95 %]` : ""}`
-    : `${group.name}, seed ${data.runs.seeds[point.run]}`;
-  const narrow = NARROW.matches;
-  const rows = narrow ? shownAlong(settings(data), point) : figures(data, point);
+  const [chosen, ours, narrow] = [settings(data), point.source === undefined, NARROW.matches];
+  const rows = narrow || !ours ? shownAlong(chosen, point) : figures(data, point);
+  const notes = ours ? publishedWords(point, chosen) : [`Source: ${point.source}${data.beside.note}`];
+  if (ours && !narrow) notes.push(...data.groups[point.group].notes);
   tip.replaceChildren(
-    make("strong", {}, title),
+    make("strong", {}, titleOf(data, point)),
     make("dl", {}, ...rows.map(([name, word]) => make("div", {}, make("dt", {}, name), make("dd", {}, brief(word))))),
-    ...(narrow ? [] : group.notes.map((note) => make("p", {}, note))),
+    ...notes.map((note) => make("p", {}, note)),
   );
   tip.hidden = false;
   const [plot, scale] = [svg.getBoundingClientRect(), svg.getBoundingClientRect().width / box.width];
