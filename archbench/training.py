@@ -13,6 +13,7 @@ import numpy as np
 from archbench import snapshots
 from archbench.data import SPLITS
 from archbench.data.transforms import augment, preparer
+from archbench.features import features_of
 from archbench.forward import autocast, compiled, resident
 from archbench.metrics import loss_of, metrics_of, tally, top_k
 from archbench.optimizers import make_optimizer, make_schedule, penalty
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from archbench.snapshots import State
 
 EVALUATION_BATCH = 256
-MOST_CACHED = 4 * 2**30  # bytes of features that are kept
 
 
 def train(
@@ -84,7 +84,7 @@ def train(
         fitted = _fit(net, prepare, images, labels, recipe, k, on_epoch, on_step, tested=tested)
         on_trained(net)
         return fitted
-    features = None if recipe.augment else _features(net, prepare, images, recipe.precision, on_step)
+    features = None if recipe.augment else features_of(net, prepare, images, recipe.precision, on_step)
     trained: nn.Module = net
     if features is not None:
         # Some nets flatten what their head gives.
@@ -222,43 +222,6 @@ def _fit(
         (epoch,), k, found.get("test"), time.perf_counter() - start, diverged, _weights_sha256(net),
         train_seconds=epoch.train_seconds,
     )  # fmt: skip
-
-
-def _features(
-    net: nn.Module,
-    prepare: Callable[[Tensor], Tensor],
-    images: Mapping[Split, Tensor],
-    precision: Precision,
-    on_step: Callable[[], None],
-) -> dict[Split, Tensor] | None:
-    """Return what a frozen backbone makes of every image, or None where that is not all that its head sees."""
-    import torch
-
-    from zoo.frozen import Frozen
-    from zoo.grammar import OptionError
-
-    if not isinstance(net, Frozen) or not net.whole:
-        return None
-    net.eval()
-    device = images["train"].device.type
-    with torch.no_grad(), autocast(device, precision):
-        few = prepare(images["train"][:2])
-        try:
-            probe = net.features(few)
-        except OptionError:  # its head is no one module
-            return None
-        wanted = sum(len(tensor) for tensor in images.values()) * probe[0].numel() * probe.element_size()
-        if wanted > MOST_CACHED or not torch.equal(net.head(probe).flatten(1), net(few)):
-            return None
-        return {
-            split: torch.cat([_told(net.features(prepare(batch)), on_step) for batch in tensor.split(EVALUATION_BATCH)])
-            for split, tensor in images.items()
-        }
-
-
-def _told(batch: Tensor, on_step: Callable[[], None]) -> Tensor:
-    on_step()
-    return batch
 
 
 def evaluate(
