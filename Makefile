@@ -36,6 +36,7 @@ bench: $(READY)
 	$(BIN)/python tests/bench/store.py
 	$(BIN)/python tests/bench/isolation.py
 	$(BIN)/python tests/bench/scale.py
+	$(BIN)/python tests/bench/startup.py
 	$(BIN)/python tests/bench/training.py
 	$(BIN)/python tests/bench/comparison.py
 	$(BIN)/python tests/bench/report.py

@@ -14,7 +14,9 @@ from figures import FOLDER, SMOKE, Row, shown, table
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs/performance.md"
-SECTIONS = ("training", "comparison", "scale", "ratios", "sizing", "counters", "isolation", "store", "report")
+SECTIONS = (
+    "training", "comparison", "scale", "startup", "ratios", "sizing", "counters", "isolation", "store", "report",
+)  # fmt: skip
 HEAD = """# Performance
 
 What `make bench` printed, written by `python tests/bench/page.py` from the files in `results/bench`. Each benchmark has
