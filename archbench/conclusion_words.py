@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from archbench.markup import markdown, markdown_table
-from archbench.units import compact, grouped, micros, number, ratio, short, with_interval, within
+from archbench.units import briefest, grouped, micros, number, ratio, short, with_interval, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -161,7 +161,7 @@ def fits_words(table: pd.DataFrame) -> pd.DataFrame:
 
     return _words(table, lambda row: {
         "family": row["series"], "a": figure(row, "a"), "b": figure(row, "b"), "c": figure(row, "c"),
-        "params": f"{short(row['from_params'])} to {short(row['to_params'])}", "sizes": str(row["sizes"]),
+        "params": f"{briefest(row['from_params'])} to {briefest(row['to_params'])}", "sizes": str(row["sizes"]),
         "runs": str(row["runs"]), "": row["refused"] or "",
     })  # fmt: skip
 
@@ -237,5 +237,4 @@ def _size(row: Mapping[str, Any], name: str) -> str:
         return ""
     if row["x"] == "step_us":
         return micros(row[name])
-    budget = compact(round(row[name]))  # measured sizes are budgets, mostly: 30k rather than 30.0k
-    return budget if budget[-1].isalpha() and name in {"from_x", "to_x"} and row["x"] == "params" else short(row[name])
+    return briefest(row[name]) if name in {"from_x", "to_x"} else short(row[name])

@@ -160,6 +160,12 @@ def compact(count: int) -> str:
     return str(count)
 
 
+def briefest(count: float) -> str:
+    """Return a count as a budget where it is one, else in three significant digits: 30k, 1.6M, 28.8k."""
+    budget = compact(round(count))
+    return budget if budget[-1].isalpha() else short(count)
+
+
 def with_interval(value: float | None, half_width: float | None, *, sign: bool = False) -> str:
     """Return `value ± half_width`, percentages or points, with the digits that the interval leaves meaningful.
 

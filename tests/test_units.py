@@ -106,6 +106,14 @@ def test_short_has_three_digits(count, text):
     assert units.short(count) == text
 
 
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(30_000, "30k"), (1_600_000, "1.6M"), (28_775, "28.8k"), (1_600_012, "1.60M"), (950, "950"), (29_999.6, "30k")],
+)
+def test_a_count_is_told_as_a_budget_where_it_is_one(count, text):
+    assert units.briefest(count) == text
+
+
 @given(st.floats(1, 1e12))
 def test_short_is_within_half_a_percent(count):
     number, suffix = re.fullmatch(r"([0-9.e+]+)([kMG]?)", units.short(count)).groups()

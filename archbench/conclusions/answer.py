@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.conclusions.pairs import MOST as COMPARED
 from archbench.conclusions.pairs import best_two
 from archbench.conclusions.points import lines_of
-from archbench.units import THIN_SPACE, compact, micros, number, short, with_interval
+from archbench.units import THIN_SPACE, briefest, compact, micros, number, short, with_interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -44,7 +44,8 @@ def crossing_sentences(rows: Rows, seeds: str) -> list[str]:
     """Return what rows of `Conclusions.crossovers`, of two lines and one x, come to."""
     first = rows[0]
     unit = UNITS[first["x"]]
-    between = f"between {_at(first['x'], first['from_x'])} and {_at(first['x'], first['to_x'])}{unit}"
+    write = micros if first["x"] == "step_us" else briefest
+    between = f"between {write(first['from_x'])} and {write(first['to_x'])}{unit}"
     ahead = first["before"]
     if first.get("value") is None:
         told = {

@@ -2,8 +2,9 @@
 
 The command's help and its list take turns with an interpreter that does nothing, the list with what it keeps in the
 user's cache. The first step is told from above: the whole time from the start of `archbench compare` until a run of
-one step, with its evaluations, is over and stored; nothing is timed before it (`--processes 0`). Memory is the most
-that any process of a comparison on all of MNIST had resident, what it shares with others included. Nothing is asserted.
+one step, with its evaluations, is over and stored, what is timed before it being cut short (`--max-seconds 0`). Memory
+is the most that any process of a comparison on all of MNIST had resident, what it shares with others included. Nothing
+is asserted.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ WAITED = {
 GOALS = {"archbench --help": 0.2, "archbench list": 0.3}  # seconds
 MOST_FIRST_S, MOST_GB = 8.0, 1.5
 WATCHED = str(Path(__file__).with_name("watched.py"))
-COMPARE = ["compare", "cnn", "mobilenet", "--budgets", "30k", "--seeds", "1", "--epochs", "1", "--processes", "0"]
+COMPARE = "compare cnn mobilenet --budgets 30k --seeds 1 --epochs 1 --processes 0 --max-seconds 0".split()
 
 
 def waited(turns: int) -> dict[str, list[float]]:

@@ -80,7 +80,7 @@ def test_the_answer_is_where_they_cross():
 
 def test_without_a_crossing_it_is_said_who_is_ahead():
     apart = frame_of(runs_of("low", (0.5, 0.6)), runs_of("high", (0.7, 0.8)))
-    assert conclude(apart).answer[0] == "No crossing between 10.0k and 100k parameters: high is ahead throughout."
+    assert conclude(apart).answer[0] == "No crossing between 10k and 100k parameters: high is ahead throughout."
     near = frame_of(
         runs_of("low", (0.5, 0.6), wave=(-0.1, 0.0, 0.1)), runs_of("high", (0.51, 0.61), wave=(0.1, 0.0, -0.1))
     )
@@ -89,7 +89,7 @@ def test_without_a_crossing_it_is_said_who_is_ahead():
 
 def test_equal_curves_have_no_leader():
     found = conclude(frame_of(runs_of("a", (0.5, 0.6)), runs_of("b", (0.5, 0.6))))
-    assert found.answer[0] == "The two are equal between 10.0k and 100k parameters."
+    assert found.answer[0] == "The two are equal between 10k and 100k parameters."
     assert {row["verdict"] for row in rows(found.crossovers)} == {"equal"}
 
 
@@ -97,7 +97,7 @@ def test_two_crossings_are_both_told():
     twice = frame_of(runs_of("a", (0.9, 0.8, 0.9)), runs_of("b", (0.85, 0.85, 0.85)))
     found = conclude(twice)
     assert found.crossovers["crossings"].tolist() == [2] * 6
-    assert found.answer[0].startswith("The two cross 2 times between 10.0k and 1.00M parameters, at 31.6k (")
+    assert found.answer[0].startswith("The two cross 2 times between 10k and 1M parameters, at 31.6k (")
     assert found.answer[0].endswith("): ahead is a, then b, then a.")
 
 
@@ -108,7 +108,7 @@ def test_of_two_crossings_that_are_in_doubt_the_means_are_told():
         runs_of("b", (0.85, 0.85, 0.85), wave=(0.01, 0.0, -0.01)),
     )
     (first,) = conclude(wide).answer[:1]
-    assert first.startswith("The means cross 2 times between 10.0k and 1.00M parameters, at ")
+    assert first.startswith("The means cross 2 times between 10k and 1M parameters, at ")
     assert first.endswith(" (not resolved); ahead in the mean is a, then b, then a.")
 
 
