@@ -34,7 +34,10 @@ WAITED = {
 GOALS = {"archbench --help": 0.2, "archbench list": 0.3}  # seconds
 MOST_FIRST_S, MOST_GB = 8.0, 1.5
 WATCHED = str(Path(__file__).with_name("watched.py"))
-COMPARE = "compare cnn mobilenet --budgets 30k --seeds 1 --epochs 1 --processes 0 --max-seconds 0".split()
+COMPARE = [
+    "compare", "cnn", "mobilenet", "--budgets", "30k", "--seeds", "1", "--epochs", "1", "--processes", "0",
+    "--max-seconds", "0",
+]  # fmt: skip
 
 
 def waited(turns: int) -> dict[str, list[float]]:
