@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from archbench.environment import usable_cores
 from archbench.errors import InputError, Interrupted, Terminated
-from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER, Here, Isolated, Setup
+from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER, Here, Isolated, Setup, Warm
 from archbench.execute.session import check_ray
+from archbench.execute.warm import module_path
 from archbench.instruments import Bench, costs_of, knobs_of, memories_of, modules_of, plugins_of, time_plan
 from archbench.loading import closest_notes, load
 from archbench.manner import Manner, to_do
@@ -60,17 +61,22 @@ def run(
         Interrupted: on Ctrl-C or SIGTERM; what was finished is kept.
     """
     manner = _checked(manner)
-    with _staying():
-        plan = make_plan(study, report)
-        mine, timed = manner.part(plan.cells)
-    note = words_of(manner.part, mine, plan.cells, timed=timed)
-    if note:
-        report(Progress("train", "", 0, 1, note, note=True))
-    with Store(folder, create=True) as store, Owner(folder) as owner:
+    with contextlib.ExitStack() as opening:
+        # It imports while this process makes its plan.
+        isolated = manner.executor == "local" and manner.workers != 0
+        warm = opening.enter_context(contextlib.closing(Warm())) if isolated else None
+        with _staying():
+            plan = make_plan(study, report)
+            mine, timed = manner.part(plan.cells)
+        note = words_of(manner.part, mine, plan.cells, timed=timed)
+        if note:
+            report(Progress("train", "", 0, 1, note, note=True))
+        store = opening.enter_context(Store(folder, create=True))
+        owner = opening.enter_context(Owner(folder))
         asked = replace(study, data_root=None)  # where the data lies here is nothing that a result should carry
         store.add_study(asked, [(cell, cell.case) for cell in plan.cells], {cell.key for cell in mine})
         if mine:
-            _do(plan, mine, store, owner, manner, report, protocol or Protocol(), timed=timed)
+            _do(plan, mine, store, owner, manner, report, protocol or Protocol(), timed=timed, warm=warm)
         return load(folder)
 
 
@@ -146,6 +152,7 @@ def _do(
     *,
     timed: bool = True,
     runner: Runner | None = None,
+    warm: Warm | None = None,
 ) -> None:
     """Do what of these cells of a plan is not done yet; all of its models are timed, and without a protocol none is."""
     distinct: dict[str, Cell] = {}
@@ -158,7 +165,7 @@ def _do(
         report(Progress("train", "", 0, 1, note, note=True))
     try:
         with contextlib.ExitStack() as opening:
-            runner = runner or opening.enter_context(contextlib.closing(_runner(plan, store, manner, report)))
+            runner = runner or opening.enter_context(contextlib.closing(_runner(plan, store, manner, report, warm)))
             workers = _workers(plan, manner, runner)
             bench = Bench(runner, workers, manner.timeout_s)
             timed = timed and protocol is not None
@@ -176,7 +183,7 @@ def _do(
         raise kind(msg, "The same command goes on from there.") from None
 
 
-def _runner(plan: Plan, store: Store, manner: Manner, report: Report) -> Runner:
+def _runner(plan: Plan, store: Store, manner: Manner, report: Report, warm: Warm | None = None) -> Runner:
     """Return what does the jobs: this process where the models or data exist only in it, or where it is asked for.
 
     Raises:
@@ -186,7 +193,7 @@ def _runner(plan: Plan, store: Store, manner: Manner, report: Report) -> Runner:
     able = [cell for cell in plan.cells if cell.problem is None]
     weights = store.folder / WEIGHTS_FOLDER if study.keep_weights else None
     setup = Setup(
-        [str(Path(entry).absolute()) for entry in sys.path],
+        module_path(),
         plugins_of(plan, able),
         str(Path(study.data_root).absolute()) if study.data_root else None,
         logs=str((store.folder / LOGS_FOLDER).absolute()),
@@ -205,7 +212,9 @@ def _runner(plan: Plan, store: Store, manner: Manner, report: Report) -> Runner:
 
         return Cluster(setup, able, plan.environment, manner.ray_address, say)
     here = manner.workers == 0 or not able or only_here
-    return Here(setup, plan.dataset_of) if here else Isolated(setup)
+    if here and warm is not None:
+        warm.close()
+    return Here(setup, plan.dataset_of) if here else Isolated(setup, warm)
 
 
 def _workers(plan: Plan, manner: Manner, runner: Runner) -> int:

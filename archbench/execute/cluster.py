@@ -21,10 +21,11 @@ import msgspec
 from archbench.execute.child import STOP, committed
 from archbench.execute.jobs import Channel, Ended, remove_if_empty
 from archbench.execute.nodes import Nodes, selector
-from archbench.execute.pool import LAST_WORDS_SECONDS, LOG, LOOK_SECONDS
+from archbench.execute.pool import LAST_WORDS_SECONDS, LOOK_SECONDS
 from archbench.execute.remote import Place, Said, do, variables
 from archbench.execute.session import Session
 from archbench.execute.tasks import KILLED, Task, how
+from archbench.execute.warm import LOG
 from archbench.files import UNFINISHED, write_bytes
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ import select
 import signal
 import socket
 import sys
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,15 @@ DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def main(control: socket.socket) -> None:
     """Serve orders until the parent is gone: each comes with the end of a job's channel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    setup = msgspec.json.decode(control.recv(1 << 20), type=Setup)
+    with contextlib.suppress(Exception):  # what it is shows below, where there is a log to say it in
+        _import()
+    message, ends, _, _ = socket.recv_fds(control, 1 << 20, 1)
+    if not message:  # the parent has nothing to do after all
+        os._exit(0)
+    for output in (1, 2):
+        os.dup2(ends[0], output)
+    os.close(ends[0])
+    setup = msgspec.json.decode(message, type=Setup)
     sys.path[:] = setup.path
     dataset_of = _warm_up(setup)
     awoken, wake = os.pipe()
@@ -51,19 +59,26 @@ def main(control: socket.socket) -> None:
             os._exit(0)
 
 
-def _warm_up(setup: Setup) -> partial[Dataset]:
-    """Import all that a job needs; return what loads data, and keeps them."""
+@cache
+def _import() -> None:
+    """Import all that any job needs."""
     import torch
     import torch._dynamo  # what an optimizer's first step imports, in more than a second
 
-    import zoo
     from archbench.budget import size_model
     from archbench.cost import measure_cost
-    from archbench.data import load_dataset
     from archbench.execute import child  # noqa: F401 - all that it needs
 
     torch.set_num_threads(1)  # a pool of threads would not outlive the fork
     measure_cost(size_model("linear", None, (1, 8, 8), 2))  # imports what counters need
+
+
+def _warm_up(setup: Setup) -> partial[Dataset]:
+    """Import what these jobs need beside that; return what loads data, and keeps them."""
+    _import()
+    import zoo
+    from archbench.data import load_dataset
+
     for plugin in setup.plugins:
         try:
             zoo.import_models(plugin)

@@ -7,20 +7,17 @@ import os
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from archbench.environment import worker_variables
 from archbench.errors import OutputError
 from archbench.execute.child import STOP, committed
 from archbench.execute.jobs import Channel, Ended, Job, Message, Order, remove_if_empty
 from archbench.execute.kills import kernel_kills
+from archbench.execute.warm import Warm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,11 +26,6 @@ if TYPE_CHECKING:
     from archbench.execute.jobs import Setup
     from archbench.execute.stops import Stops
 
-# The module path is this process's, whatever folder the other is started in.
-NURSERY = (
-    "import runpy, sys; sys.path[:0] = sys.argv[2:]; runpy.run_module('archbench.execute.nursery', run_name='__main__')"
-)
-LOG = "processes.log"  # of the warm process
 LAST_WORDS_SECONDS = 2  # that what a dead process said has to arrive
 LOOK_SECONDS = 0.5  # between looks for jobs that have to wait, and for processes that give no sign
 
@@ -115,27 +107,18 @@ class Isolated:
 
     local = True
 
-    def __init__(self, setup: Setup) -> None:
-        """Take what is common to all jobs; the warm process begins to import at once."""
+    def __init__(self, setup: Setup, warm: Warm | None = None) -> None:
+        """Take what is common to all jobs.
+
+        Args:
+            setup: is told to the warm process.
+            warm: where one has begun already, which is ended with this.
+        """
         self._setup = setup
-        self._nursery: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
         self._starting: list[_Running] = []
         self._running: list[_Running] = []
-        self._warm()
-
-    def _warm(self) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        Path(self._setup.logs).mkdir(parents=True, exist_ok=True)
-        with theirs, (Path(self._setup.logs) / LOG).open("ab") as log:
-            self._nursery = subprocess.Popen(  # noqa: S603 - our own code
-                [sys.executable, "-P", "-c", NURSERY, str(theirs.fileno()), *self._setup.path],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(theirs.fileno(),), env=worker_variables(),
-                process_group=0,  # Ctrl-C in a terminal reaches the parent only
-            )  # fmt: skip
-        self._control = ours
-        with contextlib.suppress(OSError):  # it died at once: the first job finds it so
-            ours.send(msgspec.json.encode(self._setup))
+        self._warm: Warm | None = warm or Warm()
+        self._warm.prepare(setup)
 
     def run(self, work: Work) -> None:
         """Do all jobs of a piece of work, each in a process of its own."""
@@ -158,11 +141,12 @@ class Isolated:
             job = work.next_job()
             if job is None:
                 return
-            if self._control is None:
-                self._warm()
-            assert self._control is not None  # noqa: S101 - made just now
-            if self._control not in selector.get_map():
-                selector.register(self._control, selectors.EVENT_READ)
+            if self._warm is None:
+                self._warm = Warm()
+                self._warm.prepare(self._setup)
+            control = self._warm.control
+            if control not in selector.get_map():
+                selector.register(control, selectors.EVENT_READ)
             ours, theirs = socket.socketpair()
             running = _Running(job, Channel(ours), time.monotonic(), kernel_kills())
             self._running.append(running)
@@ -171,26 +155,26 @@ class Isolated:
                 ours.setblocking(False)
                 order = msgspec.json.encode(Order(job.cell.dataset, job.cell.view))
                 self._starting.append(running)
-                socket.send_fds(self._control, [order], [theirs.fileno()])
+                socket.send_fds(control, [order], [theirs.fileno()])
             selector.register(ours, selectors.EVENT_READ, running)
 
     def _hear(self, work: Work, selector: selectors.BaseSelector) -> None:
         for key, _ in selector.select(LOOK_SECONDS):
             if key.fileobj is work.stops.awoken:
                 work.stops.drain()
-            elif key.fileobj is self._control:
-                self._hear_of_processes(selector)
+            elif self._warm is not None and key.fileobj is self._warm.control:
+                self._hear_of_processes(self._warm, selector)
             else:
                 self._hear_of_job(key.data, work, selector)
 
-    def _hear_of_processes(self, selector: selectors.BaseSelector) -> None:
-        assert self._control is not None  # noqa: S101 - it is what was heard
+    def _hear_of_processes(self, warm: Warm, selector: selectors.BaseSelector) -> None:
         try:
-            message = self._control.recv(4096)
+            message = warm.control.recv(4096)
         except ConnectionError:
             message = b""
         if not message:
-            self._lost_all(selector)
+            selector.unregister(warm.control)
+            self._lost_all()
             return
         process, code = msgspec.json.decode(message)
         if code is None:
@@ -204,11 +188,9 @@ class Isolated:
                     running.ended = Ended(code, None) if code >= 0 else Ended(None, -code)
                     running.last = time.monotonic()
 
-    def _lost_all(self, selector: selectors.BaseSelector) -> None:
+    def _lost_all(self) -> None:
         """The warm process died, and with it all that came from it."""
-        assert self._control is not None  # noqa: S101 - it is what was heard
-        selector.unregister(self._control)
-        self._close_nursery()
+        self.close()
         for running in self._running:
             running.ended = running.ended or Ended(None, signal.SIGKILL, lost=True)
         self._starting.clear()
@@ -273,23 +255,15 @@ class Isolated:
                 _kill(running)
             running.channel.connection.close()
 
-    def _close_nursery(self) -> None:
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        if self._nursery is not None:
-            self._nursery.kill()  # which ends all that came from it
-            self._nursery.wait()
-            self._nursery = None
-
     def alone(self) -> AbstractContextManager[None]:
         """Hold nothing: it runs jobs only when it is told to."""
         return contextlib.nullcontext()
 
     def close(self) -> None:
         """End the warm process."""
-        self._close_nursery()
-        remove_if_empty(Path(self._setup.logs) / LOG)
+        if self._warm is not None:
+            self._warm.close()
+            self._warm = None
 
 
 def _kill(running: _Running) -> None:

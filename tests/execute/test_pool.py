@@ -14,7 +14,7 @@ import pytest
 from contract import RunnerContract, done, job_of, log_of, said, setup_of
 
 from archbench.errors import OutputError
-from archbench.execute import Isolated, pool
+from archbench.execute import Isolated, Warm, pool, warm
 from archbench.execute.checkpoints import folder_of
 from archbench.execute.jobs import Ended
 from archbench.execute.kills import kernel_kills
@@ -170,10 +170,10 @@ def test_each_job_has_a_process_and_a_group_of_its_own_from_one_warm_process(run
     words = [said(here, job, "process") for job in jobs]
     processes = {int(process) for process, *_ in words}
     assert len(processes) == 2
-    assert processes.isdisjoint({os.getpid(), runner._nursery.pid})
+    assert processes.isdisjoint({os.getpid(), runner._warm.pid})
     for process, _, group, _, parent in words:
         assert process == group
-        assert int(parent) == runner._nursery.pid
+        assert int(parent) == runner._warm.pid
     assert not any(map(alive, processes))
 
 
@@ -302,7 +302,7 @@ def test_costs_are_counted_there_as_well(runner):
 
 
 def test_a_warm_process_that_dies_takes_its_runs_with_it_and_another_follows(runner):
-    first, processes = runner._nursery.pid, []
+    first, processes = runner._warm.pid, []
 
     def kill(job, message):
         if job.attempt == 1:
@@ -312,12 +312,12 @@ def test_a_warm_process_that_dies_takes_its_runs_with_it_and_another_follows(run
     heard = done(runner, job_of("stuck", 1, epochs=2), job_of("quiet", 2), on_message=kill)
     assert heard[1][-1] == Ended(None, signal.SIGKILL, lost=True)
     assert heard[2][-2].outcome.status == "done"
-    assert runner._nursery.pid != first
+    assert runner._warm.pid != first
     all_end(*processes)
 
 
 def test_a_warm_process_that_never_begins_loses_each_job_and_leaves_why(here, tmp_path, monkeypatch):
-    monkeypatch.setattr(pool, "NURSERY", "raise SystemExit('no torch here')")
+    monkeypatch.setattr(warm, "NURSERY", "raise SystemExit('no torch here')")
     with contextlib.closing(Isolated(setup_of(tmp_path))) as runner:
         heard = done(runner, job_of("quiet", 1), job_of("quiet", 2))
     lost = Ended(None, signal.SIGKILL, lost=True)
@@ -326,14 +326,32 @@ def test_a_warm_process_that_never_begins_loses_each_job_and_leaves_why(here, tm
 
 
 def test_closing_ends_the_warm_process_and_leaves_no_empty_log(tmp_path, monkeypatch):
-    monkeypatch.setattr(pool, "NURSERY", "import time; time.sleep(3600)")
+    monkeypatch.setattr(warm, "NURSERY", "import time; time.sleep(3600)")
     runner = Isolated(setup_of(tmp_path))
-    warm = runner._nursery.pid
-    assert alive(warm)
+    process = runner._warm.pid
+    assert alive(process)
     runner.close()
-    assert not alive(warm)
+    assert not alive(process)
     assert not (tmp_path / "logs").exists()
     runner.close()  # twice is no error
+
+
+def test_a_warm_process_may_begin_before_it_is_known_what_for(here):
+    with contextlib.closing(Warm()) as early, contextlib.closing(Isolated(setup_of(here), early)) as runner:
+        job = job_of("saying", 1)
+        done(runner, job)
+        *_, parent = said(here, job, "process")
+        assert int(parent) == early.pid
+    assert not alive(early.pid)
+
+
+def test_one_that_nothing_was_found_for_ends_without_a_log(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    unneeded = Warm()
+    assert alive(unneeded.pid)
+    unneeded.close()
+    assert not alive(unneeded.pid)
+    assert not any(tmp_path.iterdir())
 
 
 def test_the_kernels_kills_are_summed_over_the_counters_that_can_be_read(tmp_path):
