@@ -114,7 +114,7 @@ def test_the_number_of_workers_and_who_is_done_first_change_nothing(tuned, tmp_p
                 self._do(job, work)
 
     monkeypatch.setattr(
-        pipeline, "Isolated", lambda setup: Several(setup, lambda c: load_dataset(c.dataset, view=c.view))
+        pipeline, "Isolated", lambda setup, warm: Several(setup, lambda c: load_dataset(c.dataset, view=c.view))
     )
     monkeypatch.setattr(pipeline, "_workers", lambda plan, manner, runner: manner.workers)
     there = search(small(["mlp@3k"]), tmp_path, manner=Manner(3))
