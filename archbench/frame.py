@@ -128,7 +128,8 @@ def runs_frame(records: Iterable[Record | Row]) -> pd.DataFrame:
     counts = [column for column in frame.columns if str(column).startswith(("macs_", "flops_"))]
     for column in frame.columns.intersection([*INTEGERS, *counts]):
         frame[column] = frame[column].astype("Int64")
-    return frame
+    ends = [column for column in frame.columns if str(column).endswith(("_low", "_high"))]
+    return frame.astype(dict.fromkeys(ends, float))  # of too few samples none has an interval
 
 
 def _in_order(columns: Iterable[str]) -> list[str]:

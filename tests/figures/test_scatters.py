@@ -10,6 +10,7 @@ from matplotlib.text import Text
 from test_tables import RECORDS, record
 
 from archbench import figures
+from archbench.figures.points import points
 from archbench.frame import epochs_frame, runs_frame
 
 
@@ -138,3 +139,11 @@ def test_names_with_markup_are_drawn_as_they_are(tmp_path):
         figures.save(figures.curves_figure(epochs_frame(records)), tmp_path / "b.png")
     text = (tmp_path / "a.svg").read_text()
     assert "<script>" not in text
+
+
+def test_a_time_of_too_few_samples_is_drawn_without_an_interval():
+    few = runs_frame([record("cnn", size, seed, 0.9, [100.0, 102.0]) for size in (1000, 5000) for seed in range(2)])
+    data = points(few, "train_step_us_cpu")
+    means = data[data["what"] == "mean"]
+    assert means["train_step_us_cpu"].tolist() == pytest.approx([101.0, 101.0])
+    assert means[["x_low", "x_high"]].isna().all(axis=None)
