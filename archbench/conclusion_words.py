@@ -80,19 +80,19 @@ def pairs_words(table: pd.DataFrame) -> pd.DataFrame:
 def _pairs_note(table: pd.DataFrame) -> str:
     by = table["by"].value_counts()
     seeds, images = int(by.get("seeds", 0)), int(by.get("images", 0))
-    told = {True: f" {seeds} comparisons by seeds are corrected by Holm's method, data set by data set.", False: ""}
+    corrected = f" {seeds} comparisons by seeds are corrected by Holm's method, data set by data set."
     by_seeds = (
         "Mean over paired seeds ± half the 95 % t-interval, of each alone. p is of the paired t-test, of equal "
-        f"differences the exact one.{told[seeds > 1]} A difference is resolved where that p is under 5 %. The exact "
-        "test is by sign flips, and cannot come under 0.25 with three seeds, or under 5 % with fewer than six. "
-        "Detectable is the difference in points that so many seeds resolve 80 % of the time at least, all comparisons "
-        "being corrected for; seeds needed would so resolve the one that was seen."
+        f"differences the exact one.{corrected if seeds > 1 else ''} A difference is resolved where that p is under "
+        "5 %. The exact test is by sign flips, and cannot come under 0.25 with three seeds, or under 5 % with fewer "
+        "than six. Detectable is the difference in points that so many seeds resolve 80 % of the time at least, all "
+        "comparisons being corrected for; seeds needed would so resolve the one that was seen."
     )
     by_images = (
         "Of single runs the interval and p are of the images alone, corrected among themselves by Holm's method: how "
         "runs differ is not in them, so that they resolve nothing."
     )
-    return " ".join([by_seeds] * (seeds > 0) + [by_images] * (images > 0))
+    return " ".join(note for note, rows in ((by_seeds, seeds), (by_images, images)) if rows)
 
 
 POINTS = (
