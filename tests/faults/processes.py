@@ -15,6 +15,7 @@ import pytest
 
 from archbench.schema import fields
 from archbench.store import Store
+from archbench.store.database import is_made
 
 TIMES = int(os.environ.get("ARCHBENCH_FAULTS", "2"))  # how often what happens by chance is tried
 MARK = "ARCHBENCH_TEST_MARK"  # in the environment of a sweep and all that it starts
@@ -157,7 +158,7 @@ def attempts(folder: Path) -> dict[str, list[str]]:
 
 def done_rows(folder: Path) -> dict[int, object]:
     """Return every row of a done attempt, to see that it never changes."""
-    if not (folder / "results.sqlite").is_file():
+    if not is_made(folder):
         return {}
     with Store(folder) as store:
         return {attempt.id: fields(attempt) for attempt in store.attempts() if attempt.state == "done"}

@@ -15,6 +15,7 @@ from processes import BRIEFLY, SWEEP, TIMES, Running, attempts, done_rows, linux
 from archbench import loading, pipeline
 from archbench.manner import Manner
 from archbench.store import Store
+from archbench.store.database import is_made
 
 pytestmark = linux
 ENDINGS = [(signal.SIGTERM, 143), (signal.SIGINT, 130)][: 1 if TIMES < 10 else 2]  # the short form takes one
@@ -114,7 +115,7 @@ def test_a_step_that_never_ends_is_ended_at_once(tmp_path, signals, code):
     (tmp_path / "stuck_models.py").write_text(SLOW.replace("0.02", "3600"))
     study = {"models": ["stuck_models:slow"], "budgets": ["3k"], "seeds": 2}
     running = Running(tmp_path / "out", 2, json.dumps(study), code=SWEEP, cwd=tmp_path, PYTHONPATH=str(tmp_path))
-    while not (tmp_path / "out" / "results.sqlite").exists() or not attempts(tmp_path / "out"):
+    while not is_made(tmp_path / "out") or not attempts(tmp_path / "out"):
         time.sleep(0.1)
         assert running.process.poll() is None
     running.process.send_signal(signals[0])
