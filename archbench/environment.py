@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import sys
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -60,6 +61,11 @@ def worker_variables() -> dict[str, str]:
     """
     kept = {} if os.environ.get(ALLOCATOR_VARIABLE) == "system" else KEEPING
     return {**kept, **os.environ}
+
+
+def module_path() -> list[str]:
+    """Return this process's module path, from wherever it is followed."""
+    return [str(Path(entry).absolute()) for entry in sys.path]
 
 
 def allocator() -> Allocator:

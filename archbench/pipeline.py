@@ -14,11 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.environment import usable_cores
+from archbench.environment import module_path, usable_cores
 from archbench.errors import InputError, Interrupted, Terminated
 from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, WEIGHTS_FOLDER, Here, Isolated, Setup, Warm
 from archbench.execute.session import check_ray
-from archbench.execute.warm import module_path
 from archbench.instruments import Bench, costs_of, knobs_of, memories_of, modules_of, plugins_of, time_plan
 from archbench.loading import closest_notes, load
 from archbench.manner import Manner, to_do

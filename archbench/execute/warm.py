@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from archbench.environment import worker_variables
+from archbench.environment import module_path, worker_variables
 from archbench.execute.jobs import remove_if_empty
 
 if TYPE_CHECKING:
@@ -72,8 +72,3 @@ class Warm:
                 log.write(words)
         elif self._log is not None:
             remove_if_empty(self._log)
-
-
-def module_path() -> list[str]:
-    """Return this process's module path, from wherever it is followed."""
-    return [str(Path(entry).absolute()) for entry in sys.path]

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from archbench.environment import worker_variables
+from archbench.environment import module_path, worker_variables
 from archbench.errors import ModelError
 from archbench.timing.clock import clock_for
 from archbench.timing.process import Side
@@ -29,12 +29,9 @@ if TYPE_CHECKING:
 
 # Answers have a descriptor of their own, as anything may print; the module path is the parent's.
 FRESH = (
-    "import os, pickle, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "  # Ctrl-C is the parent's
-    "{hold}sys.path[:] = pickle.load(sys.stdin.buffer); "
-    "from archbench.timing.process import main; main({answers})"
+    "import signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); "  # Ctrl-C is the parent's
+    "sys.path[:] = sys.argv[1:]; from archbench.timing.process import main; main({answers}, {cores})"
 )
-HOLD = "os.sched_setaffinity(0, {cores}); "  # before torch is imported, as its threads inherit it
-
 
 LAST_SECONDS = 5  # that a process has to end by itself, once it does not answer
 
@@ -97,7 +94,7 @@ class Fresh:
     """As many fresh processes as the protocol says, held to as many cores as a step has threads."""
 
     def launch(self, request: Request, protocol: Timing) -> Sequence[Worker]:
-        """Start all of them; they import while none is timed yet."""
+        """Start all of them; they import side by side, on all cores, while none is timed yet."""
         cores = cores_for(request.threads) if request.device == "cpu" else ()
         workers: list[_Fresh] = []
         try:
@@ -139,10 +136,11 @@ class _Fresh:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         reading, writing = os.pipe()
         self._answers = os.fdopen(reading, "rb")
-        code = FRESH.format(hold=HOLD.format(cores=set(cores)) if cores else "", answers=writing)
+        code = FRESH.format(answers=writing, cores=tuple(cores))
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own code
-                [sys.executable, "-P", "-c", code],  # -P: the folder it is started in holds no modules
+                # -P: the folder it is started in holds no modules
+                [sys.executable, "-P", "-c", code, *module_path()],
                 stdin=subprocess.PIPE, stdout=self._log, stderr=self._log, pass_fds=(writing,), env=worker_variables(),
                 process_group=0,  # Ctrl-C in a terminal reaches the parent only
             )  # fmt: skip
@@ -156,7 +154,7 @@ class _Fresh:
         """Hand over the request and return once the process has imported all that it needs, or has died of it."""
         try:
             # Not before all are started, as it waits for a process that is still importing.
-            self._send(sys.path, *self._request)
+            self._send(*self._request)
             self._receive()
         except ProcessDied as error:
             self._lost = error

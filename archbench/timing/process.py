@@ -7,11 +7,13 @@ when its input does.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import sys
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from archbench.environment import allocator
@@ -110,8 +112,13 @@ class Side:
         return Turn(rounds, time.process_time() - cpu, self._failed())
 
 
-def main(output: int) -> None:
-    """Serve a parent until the input ends; `output` is the descriptor that answers go to."""
+def main(output: int, cores: tuple[int, ...]) -> None:
+    """Serve a parent until the input ends.
+
+    Args:
+        output: the descriptor that answers go to.
+        cores: what the process is held to once it has imported all that it needs; none where it is not.
+    """
     out = os.fdopen(output, "wb")
     source = sys.stdin.buffer
 
@@ -119,7 +126,8 @@ def main(output: int) -> None:
         pickle.dump(message, out)
         out.flush()
 
-    cores = tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else ()
+    import torch._dynamo  # what an optimizer's first step imports, in more than a second
+
     import zoo
     from archbench.timing.clock import clock_for
 
@@ -128,12 +136,21 @@ def main(output: int) -> None:
             zoo.import_models(plugin)
         request, protocol, process = pickle.load(source)  # noqa: S301 - likewise
         side = Side(request, protocol, process, clock_for(request.device))
+        held = hold_to(cores) if cores else ()
         send(None)  # it has imported all that it needs
         while True:
             try:
                 turn_us = pickle.load(source)  # noqa: S301 - likewise
             except EOFError:
                 os._exit(0)  # the parent is done, or dead
-            send(side.make_ready(cores if request.device == "cpu" else ()) if turn_us is None else side.turn(turn_us))
+            send(side.make_ready(held) if turn_us is None else side.turn(turn_us))
     except BrokenPipeError:
         os._exit(0)  # likewise
+
+
+def hold_to(cores: tuple[int, ...]) -> tuple[int, ...]:
+    """Hold every thread of this process to these cores, and with it all that will be started; return what it is now."""
+    for thread in Path("/proc/self/task").iterdir():  # libraries start some as they are imported
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(int(thread.name), cores)
+    return tuple(sorted(os.sched_getaffinity(0)))

@@ -54,7 +54,7 @@ class Protocol:
     min_rounds: int = 6
     turn_us: float = 1e6
     block_us: float = 20_000
-    settled_blocks: int = 5
+    settled_blocks: int = 3
     settled_spread: float = 0.05
     warmup_us: float = 1e6
     seed: int = 0
@@ -106,14 +106,12 @@ class Bench:
     def _warm_up(self, index: int) -> bool:
         protocol, spent_us = self._protocol, 0.0
         last: deque[float] = deque(maxlen=protocol.settled_blocks)
-        # The very first step allocates and picks kernels; a single one tells how long the others are.
-        first_us = min(self._clock.elapsed(self._candidates[index]).us for _ in range(2))
-        self._size(index, first_us)
         while True:
             step_us = self._block(index).us
             spent_us += step_us * self.steps[index]
             last.append(step_us)
-            self._size(index, min(last))  # again, as steps get shorter while the candidate warms up
+            # Again, as steps get shorter: the very first one allocates, and picks kernels.
+            self._size(index, min(last))
             if len(last) == protocol.settled_blocks and max(last) <= (1 + protocol.settled_spread) * min(last):
                 return True
             if len(last) == protocol.settled_blocks and spent_us >= self._warmup_us:
@@ -131,7 +129,8 @@ class Bench:
         rounds: list[Round] = []
         spent_us = 0.0
         with uncollected():
-            for index in range(len(self._candidates)):  # another process had the caches
+            # Another process had the caches: even a first step of 50 ms takes 4 to 5 % longer.
+            for index in range(len(self._candidates)):
                 self._guarded(index, lambda index: self._candidates[index]())
             while (not rounds or spent_us < turn_us) and len(self.failed) < len(self._candidates):
                 taken = {index: self._guarded(index, self._block) or LOST for index in next(self._orders)}

@@ -37,9 +37,8 @@ def account(results: Path, watched: Path, begun: float, finished: float) -> Row:
         end = ended[f"{label(record.cell.model, record.cell.budget)} seed {record.cell.recipe.seed}"]
         spans.append((end - stepping_seconds(record), end))
     training, timing = union(spans), block_seconds(results)
-    sized, counted, launched, timed, trained = (
-        stages["size"][-1], stages["count"][-1], stages["time"][0], stages["time"][-1], stages["train"][-1]
-    )  # fmt: skip
+    sized, launched, timed, trained = stages["size"][-1], stages["time"][0], stages["time"][-1], stages["train"][-1]
+    counted = max(at for at in stages["count"] if at < launched)  # a trial of the knobs counts, too, and comes later
     parts = {
         "imports, data, sizes": sized - begun,
         "counts, memory, a warm process to fork from": counted - sized,
