@@ -57,7 +57,7 @@ class Timing:
         cores: the cores that the processes were held to; empty where they were not.
         allocator: whether the processes kept the memory they had, or handed it back after each step as glibc does by
             itself; on a CPU this can change a ranking.
-        settled: whether the last five blocks of the warm-up agreed within 5 %, in most processes.
+        settled: whether the last blocks of the warm-up agreed within 5 %, in most processes.
         compile_s: seconds to compile or capture the step, at worst, before it was timed.
         l2, augment, scaling: of the recipe, as they change the step or the pipeline; None where it was not noted.
         data_us: the time in which the data pipeline makes one batch, in each round; empty where it was not measured.
