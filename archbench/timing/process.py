@@ -126,8 +126,6 @@ def main(output: int, cores: tuple[int, ...]) -> None:
         pickle.dump(message, out)
         out.flush()
 
-    import torch._dynamo  # what an optimizer's first step imports, in more than a second
-
     import zoo
     from archbench.timing.clock import clock_for
 
