@@ -126,6 +126,8 @@ def main(output: int, cores: tuple[int, ...]) -> None:
         pickle.dump(message, out)
         out.flush()
 
+    import torch._dynamo  # noqa: F401 - what an optimizer's first step imports, in more than a second
+
     import zoo
     from archbench.timing.clock import clock_for
 
