@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import re
 import tempfile
@@ -81,6 +80,8 @@ def file_name(text: str, least: str = "unnamed") -> str:
     """
     name = re.sub(r"[^\w.=@+-]+", "_", text).strip("._") or least
     if not _USUAL.fullmatch(text) or len(name.encode()) > LONGEST_NAME:
+        import hashlib  # which loads OpenSSL: most of what looks at files needs none
+
         start = name.encode()[: LONGEST_NAME - 9].decode(errors="ignore")
         name = f"{start}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
     return name

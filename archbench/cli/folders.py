@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from archbench.cli.compare import DAMAGED
 from archbench.cli.show import err
-from archbench.comparison import Comparison
 from archbench.errors import ArchbenchError
+
+if TYPE_CHECKING:
+    from archbench.comparison import Comparison
 
 ROOT = Path("results")
 Found = TypeVar("Found")

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
-import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
@@ -75,6 +74,8 @@ def results_only(command: Callable[P, None]) -> Callable[P, None]:
 
 def print_json(value: Any) -> None:
     """Write pure JSON, with missing values as null, to standard output."""
+    import msgspec
+
     text = msgspec.json.format(msgspec.json.encode(value, enc_hook=str), indent=2).decode()  # paths
     # JSON escapes the controls up to 31 by itself; of the others a terminal knows some, too.
     out.file.write(re.sub("[\x7f-\x9f]", lambda found: f"\\u{ord(found[0]):04x}", text) + "\n")
