@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from archbench.schema import Budget, Recipe
 from archbench.timed import random_images
 from archbench.timing import Request, launch, steps, time_models
 from archbench.timing.launch import Fresh, Here, cores_for
+from archbench.timing.process import hold_to
 from archbench.timing.protocol import Protocol
 from archbench.timing.sessions import fits
 from zoo import registry
@@ -196,6 +198,21 @@ def test_fresh_processes_are_held_to_their_cores_and_say_what_they_measured():
         assert one.processes == (0, 1) * 6
         assert all(us > 0 for us in (*one.samples_us, *one.cpu_us))
     assert len(timings[0].data_us) == 12
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system holds no process to cores")
+def test_threads_that_were_there_before_are_held_too():
+    before, done = os.sched_getaffinity(0), threading.Event()
+    thread = threading.Thread(target=done.wait)
+    thread.start()
+    core = max(before)
+    try:
+        assert hold_to((core,)) == (core,)
+        assert os.sched_getaffinity(thread.native_id) == {core}
+    finally:
+        hold_to(tuple(before))
+        done.set()
+        thread.join()
 
 
 def test_a_process_that_dies_says_its_last_words(own, tmp_path, monkeypatch):
