@@ -1,7 +1,7 @@
 """Layers that do what torch's own do, sooner on a CPU: found where a training step spent its time.
 
 What a max-pooling passes back is the same to the bit, and so is a ReLU behind it instead of before. A dropout drops as
-often, but draws other numbers.
+often, but draws other numbers. Batch normalisation, in a module of its own, is the same but for rounding.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.nn.modules.utils import _pair
 
+from archbench.quick_norm import is_usual, normalized, shape_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -23,32 +25,45 @@ BYTE, SHORT = 2**8, 2**16  # values of what a dropout compares with its rate
 
 
 def quicken(net: nn.Module) -> None:
-    """Let dropouts and max-poolings of a network on the CPU train in the quicker way; in evaluation they are torch's.
+    """Let layers of a network on the CPU train in the quicker way; in evaluation they are torch's.
 
-    Only torch's own classes are touched, and only poolings whose windows do not overlap. A ReLU before a pooling is
-    taken behind it, where the map is smaller, if nothing but the pooling can see what is between them.
+    Only torch's own classes are touched: dropouts, poolings whose windows do not overlap, batch normalisations. If
+    nothing else can see what is between them, a normalisation has the activation behind it done with it, and another
+    activation before a pooling is taken behind that, where the map is smaller.
     """
     for module in net.modules():
         if type(module) is nn.Dropout and 0 < module.p < 1 and not module.inplace:
             module.forward = partial(_dropout, module)  # type: ignore[method-assign]
         elif type(module) is nn.MaxPool2d and _apart(module):
             module.forward = partial(_max_pool, module)  # type: ignore[method-assign]
-    for activation, pool in _pooled(net):
-        activation.forward = partial(_passed_on, activation)
-        pool.forward = partial(_activated, pool, pool.forward, activation)  # type: ignore[method-assign]
+        elif type(module) is nn.BatchNorm2d and is_usual(module):
+            module.forward = partial(normalized, module, None)  # type: ignore[method-assign]
+    done = set()
+    for first, second in _neighbours(net):
+        if type(first) is nn.BatchNorm2d and is_usual(first) and shape_of(second) is not None:
+            first.forward = partial(normalized, first, second)  # type: ignore[method-assign]
+            second.forward = partial(_passed_on, second)
+            done.add(second)
+        elif _before_pool(first, second) and first not in done:
+            first.forward = partial(_passed_on, first)
+            second.forward = partial(_activated, second, second.forward, first)
 
 
-def _pooled(net: nn.Module) -> Iterator[tuple[nn.Module, nn.MaxPool2d]]:
-    """Yield activations with the poolings right behind them, in a network that is a plain sequence of layers.
-
-    Both are done in either order with the same result: the activations never fall, and pass nothing back where they are
-    level, so it does not matter which of several equal values is taken for the largest.
-    """
+def _neighbours(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Yield layers of which nothing but the second sees what the first gives: those of a plain sequence."""
     layers = list(_in_order(net))
-    for activation, pool in itertools.pairwise(layers):
-        once = layers.count(activation) == layers.count(pool) == 1
-        if type(activation) in {nn.ReLU, nn.ReLU6} and type(pool) is nn.MaxPool2d and not pool.return_indices and once:
-            yield activation, pool
+    for first, second in itertools.pairwise(layers):
+        if layers.count(first) == layers.count(second) == 1:
+            yield first, second
+
+
+def _before_pool(first: nn.Module, second: nn.Module) -> bool:
+    """Whether these are an activation and a pooling that can be done in either order with the same result.
+
+    The activations never fall, and pass nothing back where they are level, so it does not matter which of several
+    equal values is taken for the largest.
+    """
+    return type(first) in {nn.ReLU, nn.ReLU6} and type(second) is nn.MaxPool2d and not second.return_indices
 
 
 def _in_order(net: nn.Module) -> Iterator[nn.Module]:
@@ -64,7 +79,7 @@ def _passed_on(activation: nn.Module, maps: Tensor) -> Tensor:
     return whole
 
 
-def _activated(pool: nn.MaxPool2d, pooled: Callable[[Tensor], Tensor], activation: nn.Module, maps: Tensor) -> Tensor:
+def _activated(pool: nn.Module, pooled: Callable[[Tensor], Tensor], activation: nn.Module, maps: Tensor) -> Tensor:
     smaller = pooled(maps)
     whole: Tensor = type(activation).forward(activation, smaller) if pool.training else smaller
     return whole
