@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+LEAST_VALUES = 2**16  # below which what a call costs is more than is gained
 MOST_THREADS = 2  # with more of them torch's own are quicker: ours has one
 AS_IT_IS = (1.0, math.inf)
 KINDS = {torch.float32, torch.bfloat16}
@@ -60,7 +61,7 @@ def _fits(maps: Tensor) -> bool:
     return (
         maps.ndim == 4
         and maps.dtype in KINDS
-        and maps.numel() > maps.shape[1]  # of one pixel there is no variance: torch says so
+        and maps.numel() >= max(LEAST_VALUES, 2 * maps.shape[1])  # of one pixel there is no variance: torch says so
         and maps.is_contiguous(memory_format=torch.channels_last)
         and torch.get_num_threads() <= MOST_THREADS
     )
