@@ -167,7 +167,7 @@ class _Stepper:
         knobs: Knobs,
     ) -> _Stepper:
         """Return what takes the steps of a recipe in the way that is asked for."""
-        from archbench.quick_layers import quicken
+        from archbench.quick import quicken
 
         optimizer = make_optimizer(net, recipe)
         scheduler = make_schedule(optimizer, recipe, steps_per_epoch)

@@ -65,7 +65,7 @@ def _import() -> None:
     import torch
     import torch._dynamo  # what an optimizer's first step imports, in more than a second
 
-    from archbench import quick_layers  # noqa: F401 - with what is compiled
+    from archbench import quick  # noqa: F401 - with what is compiled
     from archbench.budget import size_model
     from archbench.cost import measure_cost
     from archbench.execute import child  # noqa: F401 - all that it needs

@@ -26,32 +26,26 @@ TOGETHER = 32  # blocks that are summed up in single precision
 SAMPLED = 64  # blocks that tell about where a mean is
 
 single, word, bits = np.float32, np.uint32, np.uint16
-_NUMBER, _VECTOR = types.float64, types.float32[::1]
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
-
-
-def block(channels: int) -> int:
-    """Return how many values of so many channels are taken together: whole pixels, and whole registers of them."""
-    least = channels * REGISTER // math.gcd(REGISTER, channels)
-    return least * -(-LEAST // least)
+_NUMBER, _VECTOR = types.float64, types.float32[::1]
 
 
 def _compiled(maps: int, *further: types.Type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Compile a function as this module is imported, for so many maps of either kind, and what else it is given.
+    """Compile a function as its module is imported, for so many maps of either kind, and what else it is given.
 
-    It is compiled once on a machine: other processes find it in a cache, beside this file or among the user's.
+    It is compiled once on a machine: other processes find it in a cache, beside its file or among the user's.
     """
     kinds = (types.float32[::1], types.uint16[::1])
     signatures = [types.void(*[kind] * maps, *further) for kind in kinds]
 
-    def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    def compiling(function: Callable[..., None]) -> Callable[..., None]:
         try:
             kept: Callable[..., None] = njit(signatures, cache=True, **_OPTIONS)(function)
         except RuntimeError:  # no folder for a cache can be written
             kept = njit(signatures, **_OPTIONS)(function)
         return kept
 
-    return compiled
+    return compiling
 
 
 def _part(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,10 +64,10 @@ def _at_kind(maps: Any, place: Any) -> Any:  # noqa: ARG001 - as what it stands 
     def widened(maps: Any, place: Any) -> Any:
         return word(word(maps[place]) << word(16)).view(single)
 
-    def at(maps: Any, place: Any) -> Any:
+    def as_it_is(maps: Any, place: Any) -> Any:
         return maps[place]
 
-    return widened if maps.dtype == types.uint16 else at
+    return widened if maps.dtype == types.uint16 else as_it_is
 
 
 def _put(maps: Any, place: Any, value: Any) -> None:
@@ -88,10 +82,16 @@ def _put_kind(maps: Any, place: Any, value: Any) -> Any:  # noqa: ARG001 - as wh
         half = word(word(0x7FFF) + word(word(whole >> word(16)) & word(1)))  # ties go to the even one
         maps[place] = bits(word(word(whole + half) >> word(16))) if value == value else bits(0x7FC0)  # noqa: PLR0124
 
-    def put(maps: Any, place: Any, value: Any) -> None:
+    def as_it_is(maps: Any, place: Any, value: Any) -> None:
         maps[place] = value
 
-    return rounded if maps.dtype == types.uint16 else put
+    return rounded if maps.dtype == types.uint16 else as_it_is
+
+
+def block(channels: int) -> int:
+    """Return how many values of so many channels are taken together: whole pixels, and whole registers of them."""
+    least = channels * REGISTER // math.gcd(REGISTER, channels)
+    return least * -(-LEAST // least)
 
 
 @_part
@@ -99,10 +99,10 @@ def _near(maps: Any, channels: int, size: int) -> Any:
     """Return a value near the mean of each channel, for every value of a block."""
     sums, pixels = np.zeros(size), 0
     for start in range(0, len(maps), size * max(1, len(maps) // size // SAMPLED)):
-        part = maps[start : min(start + size, len(maps))]
-        pixels += len(part) // channels
-        for place in range(len(part)):
-            sums[place] += _at(part, place)
+        piece = maps[start : min(start + size, len(maps))]
+        pixels += len(piece) // channels
+        for place in range(len(piece)):
+            sums[place] += _at(piece, place)
     for channel in range(channels):
         sums[channel::channels] = sums[channel::channels].sum() / pixels
     return sums.astype(single)
@@ -116,23 +116,23 @@ def _flush(sums: Any, wholes: Any) -> None:
 
 
 @_part
-def _count(part: Any, near: Any, sums: Any, squares: Any) -> None:
-    for place in range(len(part)):
-        distance = _at(part, place) - near[place]
+def _count(piece: Any, near: Any, sums: Any, squares: Any) -> None:
+    for place in range(len(piece)):
+        distance = _at(piece, place) - near[place]
         sums[place] += distance
         squares[place] += distance * distance
 
 
 @_part
-def _activate(part: Any, factor: Any, level: Any, slope: Any, cap: Any, done: Any) -> None:
-    for place in range(len(part)):
-        value = _at(part, place) * factor[place] + level[place]
+def _activate(piece: Any, factor: Any, level: Any, slope: Any, cap: Any, done: Any) -> None:
+    for place in range(len(piece)):
+        value = _at(piece, place) * factor[place] + level[place]
         value = value if value > single(0) else value * slope
         _put(done, place, min(value, cap))
 
 
 @_compiled(2, types.int64, *[_VECTOR] * 4, *[_NUMBER] * 4, *[_VECTOR] * 2)
-def forward(
+def normalize(
     maps: Any,
     done: Any,
     size: int,
@@ -199,10 +199,10 @@ def _passed(gradient: Any, value: Any, slope: Any, cap: Any) -> Any:
 
 @_part
 def _count_back(
-    given: Any, part: Any, factor: Any, level: Any, near: Any, slope: Any, cap: Any, sums: Any, products: Any
+    given: Any, piece: Any, factor: Any, level: Any, near: Any, slope: Any, cap: Any, sums: Any, products: Any
 ) -> None:
-    for place in range(len(part)):
-        value = _at(part, place)
+    for place in range(len(piece)):
+        value = _at(piece, place)
         passed = _passed(_at(given, place), value * factor[place] + level[place], slope, cap)
         sums[place] += passed
         products[place] += passed * (value - near[place])
@@ -210,16 +210,16 @@ def _count_back(
 
 @_part
 def _pass_back(
-    given: Any, part: Any, factor: Any, level: Any, slant: Any, offset: Any, slope: Any, cap: Any, back: Any
+    given: Any, piece: Any, factor: Any, level: Any, slant: Any, offset: Any, slope: Any, cap: Any, back: Any
 ) -> None:
-    for place in range(len(part)):
-        value = _at(part, place)
+    for place in range(len(piece)):
+        value = _at(piece, place)
         passed = _passed(_at(given, place), value * factor[place] + level[place], slope, cap)
         _put(back, place, passed * factor[place] + (value * slant[place] + offset[place]))
 
 
 @_compiled(3, types.int64, *[_VECTOR] * 4, *[_NUMBER] * 2, *[_VECTOR] * 2)
-def backward(
+def normalize_back(
     given: Any,
     maps: Any,
     back: Any,
@@ -236,7 +236,7 @@ def backward(
     """Return what of a gradient gets through activation and normalisation, and what of it weight and bias get.
 
     Args:
-        given: the gradient of what `forward` has done.
+        given: the gradient of what `normalize` has done.
         maps: what it was given.
         back: (written) their gradient.
         size: of a block.

@@ -13,16 +13,13 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from archbench import quick_kernels
+from archbench.quick import loops
+from archbench.quick.maps import fits, flat
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import Tensor
 
-LEAST_VALUES = 2**16  # below which what a call costs is more than is gained
-MOST_THREADS = 2  # with more of them torch's own are quicker: ours has one
 AS_IT_IS = (1.0, math.inf)
-KINDS = {torch.float32, torch.bfloat16}
 
 
 def is_usual(norm: nn.BatchNorm2d) -> bool:
@@ -58,13 +55,7 @@ def normalized(norm: nn.BatchNorm2d, activation: nn.Module | None, maps: Tensor)
 
 
 def _fits(maps: Tensor) -> bool:
-    return (
-        maps.ndim == 4
-        and maps.dtype in KINDS
-        and maps.numel() >= max(LEAST_VALUES, 2 * maps.shape[1])  # of one pixel there is no variance: torch says so
-        and maps.is_contiguous(memory_format=torch.channels_last)
-        and torch.get_num_threads() <= MOST_THREADS
-    )
+    return fits(maps) and maps.numel() > maps.shape[1]  # of one pixel there is no variance: torch says so
 
 
 class BatchNorm(torch.autograd.Function):
@@ -85,11 +76,11 @@ class BatchNorm(torch.autograd.Function):
     ) -> Tensor:
         """Return the maps normalised and activated; the running statistics are brought up to date."""
         done, mean, scale = torch.empty_like(maps), torch.empty_like(running_mean), torch.empty_like(running_mean)
-        ctx.size = quick_kernels.block(maps.shape[1])
+        ctx.size = loops.block(maps.shape[1])
         ctx.slope, ctx.cap = slope, cap
         learned = (each.detach().numpy() for each in (weight, bias, running_mean, running_var))
-        quick_kernels.forward(
-            _flat(maps), _flat(done), ctx.size, *learned, momentum, eps, slope, cap, mean.numpy(), scale.numpy()
+        loops.normalize(
+            flat(maps), flat(done), ctx.size, *learned, momentum, eps, slope, cap, mean.numpy(), scale.numpy()
         )
         ctx.save_for_backward(maps, weight, bias, mean, scale)
         return done
@@ -102,15 +93,8 @@ class BatchNorm(torch.autograd.Function):
         given = gradient.contiguous(memory_format=torch.channels_last)
         back, weight_grad, bias_grad = (torch.empty_like(each) for each in (maps, weight, bias))
         known = (each.detach().numpy() for each in (weight, bias, *statistics))
-        quick_kernels.backward(
-            _flat(given), _flat(maps), _flat(back), ctx.size, *known, ctx.slope, ctx.cap,
+        loops.normalize_back(
+            flat(given), flat(maps), flat(back), ctx.size, *known, ctx.slope, ctx.cap,
             weight_grad.numpy(), bias_grad.numpy(),
         )  # fmt: skip
         return back, weight_grad, bias_grad, *[None] * 6
-
-
-def _flat(maps: Tensor) -> np.ndarray[Any, Any]:
-    """Return the memory of maps (N, C, H, W) in channels-last order; bfloat16 as its bits."""
-    flat = maps.detach().permute(0, 2, 3, 1).reshape(-1)
-    whole: np.ndarray[Any, Any] = (flat if flat.dtype == torch.float32 else flat.view(torch.uint16)).numpy()
-    return whole

@@ -8,22 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from archbench import quick_norm
-from archbench.quick_kernels import REGISTER, block
-from archbench.quick_layers import quicken
+from archbench.quick import maps as maps_module
+from archbench.quick import quicken
+from archbench.quick.loops import REGISTER, block
 
 ACTIVATIONS = {
     "none": nn.Identity, "leaky": lambda: nn.LeakyReLU(0.3), "relu": nn.ReLU, "relu6": nn.ReLU6,
     "steep": lambda: nn.LeakyReLU(-1.5), "in place": lambda: nn.ReLU(inplace=True),
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _of_all_sizes():
-    """Maps of a test are small."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(quick_norm, "LEAST_VALUES", 0)
-        yield
 
 
 def normalisation(activation, channels, kind=torch.float32, **settings):
@@ -195,13 +187,13 @@ def test_many_threads_are_torch_s(monkeypatch):
     net, maps = normalisation("leaky", 7), maps_of(7, (4, 8, 8))
     quicken(net)
     assert is_quick(net, maps)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: quick_norm.MOST_THREADS + 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: maps_module.MOST_THREADS + 1)
     assert not is_quick(net, maps)
 
 
 @pytest.mark.parametrize(("samples", "quick"), [(64, True), (63, False)])
 def test_small_maps_are_torch_s(samples, quick, monkeypatch):
-    monkeypatch.setattr(quick_norm, "LEAST_VALUES", 64 * 7 * 8 * 8)
+    monkeypatch.setattr(maps_module, "LEAST_VALUES", 64 * 7 * 8 * 8)
     net = normalisation("leaky", 7)
     quicken(net)
     assert is_quick(net, maps_of(7, (samples, 8, 8))) == quick

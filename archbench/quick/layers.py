@@ -1,0 +1,77 @@
+"""Which layers of a network train in the quicker way, and which of them two by two."""
+
+from __future__ import annotations
+
+import itertools
+from functools import partial
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from archbench.quick import dropout, norm, pool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from torch import Tensor
+
+
+def quicken(net: nn.Module) -> None:
+    """Let layers of a network on the CPU train in the quicker way; in evaluation they are torch's.
+
+    Only torch's own classes are touched: usual dropouts, max-poolings and batch normalisations. If nothing else can see
+    what is between them, a normalisation has the activation behind it done with it, and another activation before a
+    pooling is taken behind that, where the map is smaller.
+    """
+    for module in net.modules():
+        if type(module) is nn.Dropout and dropout.is_usual(module):
+            module.forward = partial(dropout.dropped_out, module)  # type: ignore[method-assign]
+        elif type(module) is nn.MaxPool2d and pool.is_usual(module):
+            module.forward = partial(pool.pooled, module)  # type: ignore[method-assign]
+        elif type(module) is nn.BatchNorm2d and norm.is_usual(module):
+            module.forward = partial(norm.normalized, module, None)  # type: ignore[method-assign]
+    done = set()
+    for first, second in _neighbours(net):
+        if type(first) is nn.BatchNorm2d and norm.is_usual(first) and norm.shape_of(second) is not None:
+            first.forward = partial(norm.normalized, first, second)  # type: ignore[method-assign]
+            second.forward = partial(_passed_on, second)
+            done.add(second)
+        elif _before_pool(first, second) and first not in done:
+            first.forward = partial(_passed_on, first)
+            second.forward = partial(_activated, second, second.forward, first)
+
+
+def _neighbours(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
+    """Yield layers of which nothing but the second sees what the first gives: those of a plain sequence."""
+    layers = list(_in_order(net))
+    for first, second in itertools.pairwise(layers):
+        if layers.count(first) == layers.count(second) == 1:
+            yield first, second
+
+
+def _before_pool(first: nn.Module, second: nn.Module) -> bool:
+    """Whether these are an activation and a pooling that can be done in either order with the same result.
+
+    The activations never fall, and pass nothing back where they are level, so it does not matter which of several
+    equal values is taken for the largest.
+    """
+    return type(first) in {nn.ReLU, nn.ReLU6} and type(second) is nn.MaxPool2d and not second.return_indices
+
+
+def _in_order(net: nn.Module) -> Iterator[nn.Module]:
+    if type(net) is not nn.Sequential:
+        yield net  # what it does with its own parts is not known
+        return
+    for part in net:
+        yield from _in_order(part)
+
+
+def _passed_on(activation: nn.Module, maps: Tensor) -> Tensor:
+    whole: Tensor = maps if activation.training else type(activation).forward(activation, maps)
+    return whole
+
+
+def _activated(pooling: nn.Module, pooled: Callable[[Tensor], Tensor], activation: nn.Module, maps: Tensor) -> Tensor:
+    smaller = pooled(maps)
+    whole: Tensor = type(activation).forward(activation, smaller) if pooling.training else smaller
+    return whole
