@@ -29,15 +29,15 @@ INTEGERS = (
 THREE = ("loss", "accuracy", "topk")
 OWN = (
     "seed", "case", "status", *(f"{split}_{name}" for split in ("train", "validation", "test") for name in THREE), "k",
-    "epochs_done", "diverged_epoch", "cached_features", "train_seconds", "memory_format", "compiled", "error",
-    "finished_at", "key",
+    "epochs_done", "diverged_epoch", "cached_features", "train_seconds", "memory_format", "compiled", "quick_norm",
+    "error", "finished_at", "key",
 )  # fmt: skip
 """Columns of which every run has a value of its own."""
 FIRST = ("model", "family", "budget", "params", "rel_error", "seed", "case", "status", "options")
 CAME = ("k", "epochs_done", "diverged_epoch", "cached_features", "train_seconds", "error")
 HOW = (
     "optimizer", "lr", "schedule", "batch_size", "epochs", "weight_decay", "label_smoothing", "momentum", "lr_decay",
-    "l2", "augment", "scaling", "position_loss", "precision", "memory_format", "compiled",
+    "l2", "augment", "scaling", "position_loss", "precision", "memory_format", "compiled", "quick_norm",
     "device", "threads", "device_name", "machine", "cores", "python", "torch", "archbench", "commit", "dirty",
     "train_images", "validation_images", "test_images",
 )  # fmt: skip
@@ -204,6 +204,7 @@ def _own(row: Row, last: Epoch | None) -> tuple[Any, ...]:
         _seconds(training) if training and last else None,
         training and training.knobs and training.knobs.memory_format,
         training and training.knobs and training.knobs.compiled,
+        training and training.knobs and training.knobs.quick_norm,
         row.error, row.finished_at, row.key,
     )  # fmt: skip
 

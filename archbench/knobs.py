@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 KIND = "knobs"  # of what is kept
 WAYS = (USUAL, Knobs("contiguous"))
 WORTH_S = 20.0  # of one training: what a trial of some seconds is worth it for
+NORM_WORTH_S = 4.0  # likewise what it is worth it for to load loops that were compiled, which takes a second
 FLOPS = 2e10  # a second, that a training is expected to reach before anything was measured
 TRIED_S = 0.25  # of a block of steps
 BLOCKS = 5  # of each way, in turns
@@ -78,9 +79,20 @@ def steps_of(cell: Cell) -> int:
 
 
 def worth(cell: Cell, cost: Cost | None) -> bool:
-    """Whether a run may be expected to be so long that a trial pays, from its counts alone."""
+    """Whether a run may be expected to be so long that a trial pays."""
+    return _expected_s(cell, cost) > WORTH_S
+
+
+def with_norm(knobs: Knobs, cell: Cell, cost: Cost | None) -> Knobs:
+    """Return a way with quick normalisations, where a run on the CPU may be expected to be so long that they pay."""
+    quick = cell.device == "cpu" and not knobs.compiled and _expected_s(cell, cost) > NORM_WORTH_S
+    return replace(knobs, quick_norm=quick)
+
+
+def _expected_s(cell: Cell, cost: Cost | None) -> float:
+    """Return how long a run may take, from its counts alone."""
     macs = cost.train_macs or 0 if cost else 0
-    return 2 * macs * cell.images[0] * cell.recipe.epochs > WORTH_S * FLOPS * cell.threads
+    return 2 * macs * cell.images[0] * cell.recipe.epochs / (FLOPS * cell.threads)
 
 
 def find_knobs(cell: Cell, dataset: Dataset, clock: Clock | None = None) -> Knobs:

@@ -172,7 +172,7 @@ class _Stepper:
         optimizer = make_optimizer(net, recipe)
         scheduler = make_schedule(optimizer, recipe, steps_per_epoch)
         if device == "cpu" and not knobs.compiled:  # compiled, and on CUDA, these layers are quick already
-            quicken(net)
+            quicken(net, norms=knobs.quick_norm)
         full = compiled(trained, device) if knobs.compiled else trained
         return cls(net, trained, full, prepare, optimizer, scheduler, recipe, k)
 

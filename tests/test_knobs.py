@@ -7,7 +7,7 @@ from test_schema import CELL
 
 from archbench import knobs
 from archbench.errors import ModelError
-from archbench.knobs import Trial, find_knobs, steps_of, worth
+from archbench.knobs import Trial, find_knobs, steps_of, with_norm, worth
 from archbench.schema import USUAL, Cost, Knobs
 from archbench.timing.clock import Elapsed
 
@@ -92,6 +92,21 @@ def test_what_cannot_be_compiled_is_tried_once(tried):
 )
 def test_compiled_is_best_where_its_steps_and_its_compiling_together_are(steps, compiled_s, expected):
     assert Trial(0.1, 0.2, compiled_s, 60.0, tried=True).best(steps) == expected
+
+
+@pytest.mark.parametrize(
+    ("device", "way", "share", "quick"),
+    [
+        ("cpu", USUAL, 1.1, True), ("cpu", USUAL, 0.9, False), ("cuda", USUAL, 1.1, False),
+        ("cpu", CONTIGUOUS, 1.1, True), ("cpu", COMPILED, 1.1, False),
+    ],
+)  # fmt: skip
+def test_normalisations_are_quick_where_a_training_is_long(device, way, share, quick):
+    cell = dataclasses.replace(CELL, images=(50_000, 1, 1), threads=1, device=device)
+    macs = 4.0 * 2e10 / 2 / 50_000 / cell.recipe.epochs  # train MACs of an image whose run takes 4 s
+    expected = dataclasses.replace(way, quick_norm=quick)
+    assert with_norm(way, cell, Cost(1, 1, 0, 1, 1, train_macs=round(share * macs))) == expected
+    assert not with_norm(way, cell, None).quick_norm
 
 
 def test_a_trial_is_worth_it_by_the_counts_alone():

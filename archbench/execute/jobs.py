@@ -89,10 +89,15 @@ class Message:
 
 @dataclass(frozen=True)
 class Order:
-    """What the warm process is told: to let a process begin, with the job's channel beside it, on these data."""
+    """What the warm process is told: to let a process begin, with the job's channel beside it, on these data.
+
+    Attributes:
+        quick_norm: whether it has batch normalisations done by loops of our own.
+    """
 
     dataset: str
     view: View
+    quick_norm: bool = False
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def _import() -> None:
     import torch
     import torch._dynamo  # what an optimizer's first step imports, in more than a second
 
-    from archbench import quick  # noqa: F401 - with what is compiled
+    from archbench import quick  # noqa: F401 - which a training imports
     from archbench.budget import size_model
     from archbench.cost import measure_cost
     from archbench.execute import child  # noqa: F401 - all that it needs
@@ -106,6 +106,8 @@ def _serve(control: socket.socket, dataset_of: partial[Dataset], setup: Setup) -
     from archbench.execute.child import say_failed, serve
 
     try:
+        if order.quick_norm:
+            from archbench.quick import loops  # noqa: F401 - a second, once for all that are forked from here
         dataset = dataset_of(order.dataset, order.view)
         process = os.fork()
     except Exception as error:  # noqa: BLE001 - a source may raise anything

@@ -153,7 +153,7 @@ class Isolated:
             with theirs, contextlib.suppress(OSError):  # the warm process is dead, which is heard in a moment
                 running.channel.send(job)
                 ours.setblocking(False)
-                order = msgspec.json.encode(Order(job.cell.dataset, job.cell.view))
+                order = msgspec.json.encode(Order(job.cell.dataset, job.cell.view, job.knobs.quick_norm))
                 self._starting.append(running)
                 socket.send_fds(control, [order], [theirs.fileno()])
             selector.register(ours, selectors.EVENT_READ, running)

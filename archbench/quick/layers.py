@@ -14,31 +14,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from torch import Tensor
+    from typing_extensions import TypeIs
 
 
-def quicken(net: nn.Module) -> None:
+def quicken(net: nn.Module, *, norms: bool) -> None:
     """Let layers of a network on the CPU train in the quicker way; in evaluation they are torch's.
 
-    Only torch's own classes are touched: usual dropouts, max-poolings and batch normalisations. If nothing else can see
-    what is between them, a normalisation has the activation behind it done with it, and another activation before a
-    pooling is taken behind that, where the map is smaller.
+    Only torch's own classes are touched: usual dropouts, max-poolings and, if that is asked for, batch normalisations.
+    If nothing else can see what is between them, a normalisation has the activation behind it done with it, and another
+    activation before a pooling is taken behind that, where the map is smaller.
     """
     for module in net.modules():
         if type(module) is nn.Dropout and dropout.is_usual(module):
             module.forward = partial(dropout.dropped_out, module)  # type: ignore[method-assign]
         elif type(module) is nn.MaxPool2d and pool.is_usual(module):
             module.forward = partial(pool.pooled, module)  # type: ignore[method-assign]
-        elif type(module) is nn.BatchNorm2d and norm.is_usual(module):
+        elif norms and _is_norm(module):
             module.forward = partial(norm.normalized, module, None)  # type: ignore[method-assign]
     done = set()
     for first, second in _neighbours(net):
-        if type(first) is nn.BatchNorm2d and norm.is_usual(first) and norm.shape_of(second) is not None:
+        if norms and _is_norm(first) and norm.shape_of(second) is not None:
             first.forward = partial(norm.normalized, first, second)  # type: ignore[method-assign]
             second.forward = partial(_passed_on, second)
             done.add(second)
         elif _before_pool(first, second) and first not in done:
             first.forward = partial(_passed_on, first)
             second.forward = partial(_activated, second, second.forward, first)
+
+
+def _is_norm(module: nn.Module) -> TypeIs[nn.BatchNorm2d]:
+    return type(module) is nn.BatchNorm2d and norm.is_usual(module)
 
 
 def _neighbours(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:

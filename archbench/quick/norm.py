@@ -13,7 +13,6 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
-from archbench.quick import loops
 from archbench.quick.maps import fits, flat
 
 if TYPE_CHECKING:
@@ -75,6 +74,8 @@ class BatchNorm(torch.autograd.Function):
         cap: float,
     ) -> Tensor:
         """Return the maps normalised and activated; the running statistics are brought up to date."""
+        from archbench.quick import loops
+
         done, mean, scale = torch.empty_like(maps), torch.empty_like(running_mean), torch.empty_like(running_mean)
         ctx.size = loops.block(maps.shape[1])
         ctx.slope, ctx.cap = slope, cap
@@ -89,6 +90,8 @@ class BatchNorm(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of the maps, the weight and the bias."""
+        from archbench.quick import loops
+
         maps, weight, bias, *statistics = ctx.saved_tensors
         given = gradient.contiguous(memory_format=torch.channels_last)
         back, weight_grad, bias_grad = (torch.empty_like(each) for each in (maps, weight, bias))

@@ -62,10 +62,12 @@ class Knobs:
     Attributes:
         memory_format: the order of filters and maps in memory; a net that does not take channels-last stays contiguous.
         compiled: whether full batches go through a compiled network, or op by op.
+        quick_norm: whether batch normalisations, and what is behind them, are done by loops of our own.
     """
 
     memory_format: MemoryFormat = "channels_last"
     compiled: bool = False
+    quick_norm: bool = False
 
 
 USUAL = Knobs()

@@ -114,7 +114,7 @@ def archbench(spec: dict, precision: str, turns: Turns) -> None:
     from by_hand_torch import make_net
 
     from archbench.data import SPLITS, Dataset
-    from archbench.schema import Epoch, Recipe
+    from archbench.schema import Epoch, Knobs, Recipe
     from archbench.training import train
 
     torch.set_num_threads(1)
@@ -135,7 +135,8 @@ def archbench(spec: dict, precision: str, turns: Turns) -> None:
     turns.ready(params=params_of(make_net(spec)))
     turns.wait()
     recipe = Recipe(batch_size=spec["batch_size"], epochs=FOREVER, precision=precision)
-    train(lambda: make_net(spec), dataset, recipe, on_epoch=on_epoch)
+    knobs = Knobs(quick_norm=True)  # as a training of some length has it
+    train(lambda: make_net(spec), dataset, recipe, on_epoch=on_epoch, knobs=knobs)
 
 
 CONTENDERS = {contender.__name__: contender for contender in (loop, lightning, keras, archbench)}

@@ -28,7 +28,7 @@ def test_a_mask_drops_at_its_rate_and_makes_up_for_it(rate):
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 def test_a_dropout_in_training_alone(kind, order):
     dropout = nn.Dropout(0.5)
-    quicken(dropout)
+    quicken(dropout, norms=True)
     maps = torch.ones(4, 8, 5, 5, dtype=kind).contiguous(memory_format=order).requires_grad_()
     torch.manual_seed(3)
     first = dropout(maps)
@@ -47,5 +47,5 @@ def test_a_dropout_of_no_rate_or_of_ones_own_is_left_as_it_is():
         pass
 
     net = nn.Sequential(nn.Dropout(0.0), nn.Dropout(1.0), Own(0.5), nn.Dropout(0.5, inplace=True))
-    quicken(net)
+    quicken(net, norms=True)
     assert not any("forward" in vars(module) for module in net)
