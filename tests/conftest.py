@@ -180,3 +180,13 @@ def opened(chromium, tmp_path):
     for context in contexts:
         context.close()
     assert said == []
+
+
+@pytest.fixture(scope="module")
+def maps_of_any_size():
+    """Maps of a test are small: let loops of our own go over them all the same."""
+    from archbench.quick import maps
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(maps, "LEAST_VALUES", 0)
+        yield

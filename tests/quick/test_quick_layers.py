@@ -9,6 +9,8 @@ from torch import nn
 import zoo
 from archbench.quick import quicken
 
+pytestmark = pytest.mark.usefixtures("maps_of_any_size")
+
 
 def step(net, maps):
     """Return what a training step gives, and the gradients."""

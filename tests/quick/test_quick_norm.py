@@ -12,6 +12,8 @@ from archbench.quick import maps as maps_module
 from archbench.quick import quicken
 from archbench.quick.loops import REGISTER, block
 
+pytestmark = pytest.mark.usefixtures("maps_of_any_size")
+
 ACTIVATIONS = {
     "none": nn.Identity, "leaky": lambda: nn.LeakyReLU(0.3), "relu": nn.ReLU, "relu6": nn.ReLU6,
     "steep": lambda: nn.LeakyReLU(-1.5), "in place": lambda: nn.ReLU(inplace=True),
