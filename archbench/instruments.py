@@ -17,9 +17,9 @@ from archbench.environment import allocator, worker_allocator
 from archbench.errors import ModelError
 from archbench.execute import Job, Stops
 from archbench.execute.pool import Work
-from archbench.knobs import with_norm, worth
+from archbench.knobs import worth
 from archbench.plan import label
-from archbench.schema import USUAL, Progress
+from archbench.schema import Progress
 from archbench.timing import ENGINES, Request, modes_of, shown, time_models, timed_here, warming
 from archbench.timing.locks import training_now
 from archbench.timing.sessions import Stepping, by_session, fits, stepping
@@ -114,17 +114,18 @@ def knobs_of(cells: Sequence[Cell], costs: Mapping[str, Cost], bench: Bench, rep
     Raises:
         KeyboardInterrupt: it was told to stop.
     """
-    sized = {(cell.sized.key, stepping(cell.recipe)): cell for cell in reversed(cells) if cell.sized is not None}
-    ways: Ways = {key: with_norm(USUAL, cell, costs.get(key[0])) for key, cell in sized.items()}
-    long = {key: cell for key, cell in sized.items() if worth(cell, costs.get(key[0]))}
+    long = {
+        (cell.sized.key, stepping(cell.recipe)): cell
+        for cell in reversed(cells) if cell.sized is not None and worth(cell, costs.get(cell.sized.key))
+    }  # fmt: skip
+    ways: Ways = {}
     jobs = [Job("knobs", cell) for cell in reversed(long.values())]
     total = len(jobs)
 
     def on_measured(job: Job, message: Message | None, problem: str) -> None:
         cell = job.cell
         if message is not None and message.knobs is not None and cell.sized is not None:
-            key = (cell.sized.key, stepping(cell.recipe))
-            ways[key] = with_norm(message.knobs, cell, costs.get(key[0]))
+            ways[cell.sized.key, stepping(cell.recipe)] = message.knobs
         name = f"quickest step of {label(cell.model, cell.budget)}"
         report(Progress("count", name, total - len(jobs), total, problem, finished=True))
 

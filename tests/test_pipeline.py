@@ -13,7 +13,7 @@ from conftest import QUICK, small_study
 from torch import nn
 
 import zoo
-from archbench import instruments, pipeline
+from archbench import instruments, knobs, pipeline
 from archbench.data import load_dataset
 from archbench.errors import DataError, InputError, Interrupted, StoreError
 from archbench.execute import LOGS_FOLDER, Here, Job, Setup, work
@@ -21,6 +21,7 @@ from archbench.loading import done_keys, load, stored_folders
 from archbench.manner import Manner
 from archbench.pipeline import run
 from archbench.plan import make_plan, planned
+from archbench.schema import Knobs
 from archbench.store import Store
 from zoo import registry
 
@@ -159,6 +160,21 @@ def test_workers_and_this_process_come_to_the_same_weights(tmp_path):
     steps = [step for step in told if step.stage == "train"]
     assert sum(step.finished for step in steps) == 4
     assert steps[-1].done == pytest.approx(steps[-1].total)
+
+
+def test_a_long_training_is_normalised_in_the_quick_way_wherever_it_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(knobs, "NORM_WORTH_S", 0.0)
+    study = small_study(["mobilenet"], ["5k"], seeds=1, batch_size=1024)
+    manners = {"here": Manner(0), "there": Manner(2), "usual": Manner(0, tune=False)}
+    found = {name: run(study, tmp_path / name, manner=manner, protocol=QUICK) for name, manner in manners.items()}
+    (here,), (there,), (usual,) = (comparison.records for comparison in found.values())
+    assert here.training.knobs == there.training.knobs == Knobs(quick_norm=True)
+    assert here.training.weights_sha256 == there.training.weights_sha256
+    assert usual.training.knobs == Knobs()
+    assert usual.training.weights_sha256 != here.training.weights_sha256  # but for rounding they are the same
+    losses = [record.training.epochs[-1].train.loss for record in (here, usual)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+    assert list(found["here"].frame()["quick_norm"]) == [True]
 
 
 def test_each_failure_is_a_row_with_its_reason_and_the_others_finish(tmp_path, own_models):
