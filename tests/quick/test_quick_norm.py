@@ -10,7 +10,6 @@ from torch import nn
 
 from archbench.quick import maps as maps_module
 from archbench.quick import quicken
-from archbench.quick.loops import REGISTER, block
 
 pytestmark = pytest.mark.usefixtures("maps_of_any_size")
 
@@ -214,8 +213,3 @@ def test_one_pixel_has_no_variance():
     quicken(net, norms=True)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         net(torch.zeros(1, 7, 1, 1, requires_grad=True))
-
-
-@given(st.integers(1, 5000))
-def test_a_block_is_of_whole_pixels_and_whole_registers(channels):
-    assert block(channels) % channels == block(channels) % REGISTER == 0

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from numba import njit
+
+from archbench.quick.loops import _OPTIONS, REGISTER, _at, _compiled, _put, block
+
+
+def copied(maps, done):
+    """Put all values of maps into others."""
+    for place in range(len(maps)):
+        _put(done, place, _at(maps, place))
+
+
+@given(st.integers(1, 5000))
+def test_a_block_is_of_whole_pixels_and_whole_registers(channels):
+    assert block(channels) % channels == block(channels) % REGISTER == 0
+
+
+def test_all_numbers_of_half_precision_come_and_go():
+    every = np.arange(2**16, dtype=np.uint16)
+    done = np.zeros_like(every)
+    njit(**_OPTIONS)(copied)(every, done)
+    numbers, came = (torch.from_numpy(bits).view(torch.bfloat16) for bits in (every, done))
+    assert torch.equal(numbers.isnan(), came.isnan())
+    assert np.array_equal(every[~numbers.isnan().numpy()], done[~numbers.isnan().numpy()])
+
+
+def test_single_precision_is_rounded_as_torch_does():
+    torch.manual_seed(0)
+    bits = torch.randint(-(2**31), 2**31, (100_000,), dtype=torch.int64).to(torch.int32)
+    ties = (bits & -(2**16)) | 2**15
+    values = torch.cat([bits, ties]).view(torch.float32)
+    done = torch.zeros(len(values), dtype=torch.uint16)
+    njit(**_OPTIONS)(copied)(values.numpy(), done.numpy())
+    torch.testing.assert_close(done.view(torch.bfloat16), values.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_loops_are_compiled_where_no_cache_can_be_kept():
+    """As of a function that is in no file."""
+    place = {"_at": _at, "_put": _put}
+    exec("def doubled(maps, done):\n    for i in range(len(maps)):\n        _put(done, i, 2 * _at(maps, i))", place)
+    doubled = _compiled(2)(place["doubled"])
+    for values in (np.arange(5, dtype=np.float32), torch.arange(5).bfloat16().view(torch.uint16).numpy()):
+        done = np.zeros_like(values)
+        doubled(values, done)
+        found = done if done.dtype == np.float32 else torch.from_numpy(done).view(torch.bfloat16).float().numpy()
+        assert found.tolist() == [0, 2, 4, 6, 8]
