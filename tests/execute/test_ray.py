@@ -102,7 +102,8 @@ def told():
 def runner(nodes, here, told):
     check_ray(nodes.address)
     asked = (setup_of(here), cells_of("quiet"), capture(), nodes.address, told.append)
-    with contextlib.closing(Cluster(*asked)) as runner:
+    with contextlib.closing(Cluster(*asked)) as runner, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cluster, "PATIENCE_SECONDS", 10.0)  # a busy machine is not waited for for a minute
         runner.join()
         yield runner
 
