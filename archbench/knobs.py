@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 KIND = "knobs"  # of what is kept
 WAYS = (USUAL, Knobs("contiguous"))
 WORTH_S = 20.0  # of one training: what a trial of some seconds is worth it for
+NORM_THREADS = 2  # with more of them torch's normalisations are quicker: a loop has one
 NORM_WORTH_S = 4.0  # likewise what it is worth it for to load loops that were compiled, which takes a second
 FLOPS = 2e10  # a second, that a training is expected to reach before anything was measured
 TRIED_S = 0.25  # of a block of steps
@@ -85,8 +86,14 @@ def worth(cell: Cell, cost: Cost | None) -> bool:
 
 def with_norm(knobs: Knobs, cell: Cell, cost: Cost | None) -> Knobs:
     """Return a way with quick normalisations, where a run on the CPU may be expected to be so long that they pay."""
-    quick = cell.device == "cpu" and not knobs.compiled and _expected_s(cell, cost) > NORM_WORTH_S
-    return replace(knobs, quick_norm=quick)
+    normalises = cost is not None and cost.statistics > 0
+    pays = normalises and _takes_norm(knobs, cell) and _expected_s(cell, cost) > NORM_WORTH_S
+    return replace(knobs, quick_norm=pays)
+
+
+def _takes_norm(knobs: Knobs, cell: Cell) -> bool:
+    way = knobs.memory_format == "channels_last" and not knobs.compiled
+    return way and cell.device == "cpu" and cell.threads <= NORM_THREADS
 
 
 def _expected_s(cell: Cell, cost: Cost | None) -> float:
@@ -115,7 +122,7 @@ def _key(cell: Cell) -> str:
     sized = cell.sized
     assert sized is not None  # noqa: S101 - what could not be built has no steps
     told = (
-        platform.node(), cell.device_name, cell.torch, cell.threads, worker_allocator(), sized.key,
+        "as trained", platform.node(), cell.device_name, cell.torch, cell.threads, worker_allocator(), sized.key,
         stepping(cell.recipe),
     )  # fmt: skip
     return repr(told)
@@ -148,7 +155,8 @@ def _step(cell: Cell, dataset: Dataset, knobs: Knobs) -> tuple[Step, float]:
     assert cell.sized is not None  # noqa: S101 - as above
     request = Request(
         (cell.sized,), None, {cell.sized.input_shape: dataset}, cell.recipe, cell.device, cell.threads,
-        modes=("train",), engines=("compiled" if knobs.compiled else "eager",), memory_format=knobs.memory_format,
+        modes=("train",), engines=("compiled" if knobs.compiled else "eager",),
+        knobs=replace(knobs, quick_norm=_takes_norm(knobs, cell)),
     )  # fmt: skip
     begun = time.perf_counter()
     made = make_steps(request)

@@ -95,18 +95,19 @@ def test_compiled_is_best_where_its_steps_and_its_compiling_together_are(steps, 
 
 
 @pytest.mark.parametrize(
-    ("device", "way", "share", "quick"),
+    ("other", "quick"),
     [
-        ("cpu", USUAL, 1.1, True), ("cpu", USUAL, 0.9, False), ("cuda", USUAL, 1.1, False),
-        ("cpu", CONTIGUOUS, 1.1, True), ("cpu", COMPILED, 1.1, False),
+        ({}, True), ({"share": 0.9}, False), ({"threads": 2}, True), ({"threads": 3}, False),
+        ({"device": "cuda"}, False), ({"way": CONTIGUOUS}, False), ({"way": COMPILED}, False), ({"statistics": 0}, False),
     ],
 )  # fmt: skip
-def test_normalisations_are_quick_where_a_training_is_long(device, way, share, quick):
-    cell = dataclasses.replace(CELL, images=(50_000, 1, 1), threads=1, device=device)
-    macs = 4.0 * 2e10 / 2 / 50_000 / cell.recipe.epochs  # train MACs of an image whose run takes 4 s
-    expected = dataclasses.replace(way, quick_norm=quick)
-    assert with_norm(way, cell, Cost(1, 1, 0, 1, 1, train_macs=round(share * macs))) == expected
-    assert not with_norm(way, cell, None).quick_norm
+def test_normalisations_are_quick_where_there_are_some_and_a_training_is_long(other, quick):
+    given = {"device": "cpu", "way": USUAL, "share": 1.1, "threads": 1, "statistics": 14, **other}
+    cell = dataclasses.replace(CELL, images=(50_000, 1, 1), threads=given["threads"], device=given["device"])
+    macs = 4.0 * 2e10 * given["threads"] / 2 / 50_000 / cell.recipe.epochs  # train MACs of an image whose run takes 4 s
+    cost = Cost(1, 1, 0, 1, 1, statistics=given["statistics"], train_macs=round(given["share"] * macs))
+    assert with_norm(given["way"], cell, cost) == dataclasses.replace(given["way"], quick_norm=quick)
+    assert not with_norm(given["way"], cell, None).quick_norm
 
 
 def test_a_trial_is_worth_it_by_the_counts_alone():

@@ -41,7 +41,7 @@ def _compiled(maps: int, *further: types.Type) -> Callable[[Callable[..., None]]
     def compiling(function: Callable[..., None]) -> Callable[..., None]:
         try:
             kept: Callable[..., None] = njit(signatures, cache=True, **_OPTIONS)(function)
-        except RuntimeError:  # no folder for a cache can be written
+        except Exception:  # noqa: BLE001 - of the cache: no folder can be written, the disk is full, a file is damaged
             kept = njit(signatures, **_OPTIONS)(function)
         return kept
 

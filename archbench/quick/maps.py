@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 KINDS = {torch.float32, torch.bfloat16}
 LEAST_VALUES = 2**16  # below which what a call costs is more than is gained
-MOST_THREADS = 2  # with more of them torch's own are quicker: ours has one
 
 
 def fits(maps: Tensor) -> bool:
@@ -22,7 +21,6 @@ def fits(maps: Tensor) -> bool:
         and maps.dtype in KINDS
         and maps.numel() >= LEAST_VALUES
         and maps.is_contiguous(memory_format=torch.channels_last)
-        and torch.get_num_threads() <= MOST_THREADS
     )
 
 

@@ -14,7 +14,7 @@ from archbench.errors import ArchbenchError, reason
 from archbench.forward import autocast, compiled, resident
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer, penalty
-from archbench.schema import Engine, Mode  # noqa: TC001 - a named tuple's own types
+from archbench.schema import USUAL, Engine, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from archbench.data import Dataset
-    from archbench.schema import Device, MemoryFormat, Recipe, SizedModel
+    from archbench.schema import Device, Knobs, Recipe, SizedModel
 
     Step = Callable[[], None]
     Forward = Callable[[Tensor], Tensor]
@@ -55,6 +55,7 @@ class Request:
         threads: intra-op threads of torch.
         pipeline: whether the making of batches is timed too, as a candidate of its own for each input shape.
         plugins: modules that register models.
+        knobs: how a training takes its steps, where those are timed; else they are the model's own, as torch has them.
     """
 
     models: tuple[SizedModel, ...]
@@ -67,7 +68,7 @@ class Request:
     engines: tuple[Engine, ...] = ("eager",)
     pipeline: bool = False
     plugins: tuple[str, ...] = ()
-    memory_format: MemoryFormat = "channels_last"
+    knobs: Knobs | None = None
 
 
 @dataclass
@@ -128,8 +129,13 @@ def problem_of(subject: Subject, sized: SizedModel, request: Request, why: str) 
 def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, request: Request) -> None:
     import torch
 
+    from archbench.quick import quicken
+
     torch.manual_seed(0)
-    net = resident(build_model(sized), request.device, sized.input_shape, request.memory_format)
+    knobs = request.knobs or USUAL
+    net = resident(build_model(sized), request.device, sized.input_shape, knobs.memory_format)
+    if request.knobs and request.device == "cpu" and not knobs.compiled:
+        quicken(net, norms=knobs.quick_norm)
     net.train(subject.mode == "train")
     if getattr(net, "learns_by_fit", False) and not getattr(net, "timed_unfitted", False):
         dataset = request.datasets[sized.input_shape]

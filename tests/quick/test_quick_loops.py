@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import torch
 from hypothesis import given
@@ -49,3 +51,29 @@ def test_loops_are_compiled_where_no_cache_can_be_kept():
         doubled(values, done)
         found = done if done.dtype == np.float32 else torch.from_numpy(done).view(torch.bfloat16).float().numpy()
         assert found.tolist() == [0, 2, 4, 6, 8]
+
+
+def test_a_damaged_cache_is_not_believed_and_not_missed(tmp_path):
+    file = tmp_path / "kept.py"
+    file.write_text(
+        "from archbench.quick.loops import _at, _compiled, _put\n\n\n@_compiled(2)\ndef halved(maps, done):\n"
+        "    for place in range(len(maps)):\n        _put(done, place, _at(maps, place) / 2)\n"
+    )
+    for damaged in (".nbi", ".nbc"):
+        halved = _module(file).halved
+        kept = [path for path in tmp_path.rglob("*") if path.suffix == damaged]
+        assert kept
+        for path in kept:
+            path.write_bytes(path.read_bytes()[:20])
+        halved = _module(file).halved
+        done = np.zeros(3, np.float32)
+        halved(np.array([2, 4, 6], np.float32), done)
+        assert done.tolist() == [1, 2, 3]
+
+
+def _module(file):
+    """Return a module, read anew."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
