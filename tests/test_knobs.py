@@ -98,7 +98,8 @@ def test_compiled_is_best_where_its_steps_and_its_compiling_together_are(steps, 
     ("other", "quick"),
     [
         ({}, True), ({"share": 0.9}, False), ({"threads": 2}, True), ({"threads": 3}, False),
-        ({"device": "cuda"}, False), ({"way": CONTIGUOUS}, False), ({"way": COMPILED}, False), ({"statistics": 0}, False),
+        ({"device": "cuda"}, False), ({"way": CONTIGUOUS}, False), ({"way": COMPILED}, False),
+        ({"statistics": 0}, False),
     ],
 )  # fmt: skip
 def test_normalisations_are_quick_where_there_are_some_and_a_training_is_long(other, quick):
