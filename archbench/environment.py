@@ -9,10 +9,10 @@ import sys
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from archbench.errors import InputError
-from archbench.schema import Environment
+from archbench.schema import Environment, Precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 ALLOCATOR_VARIABLE = "ARCHBENCH_ALLOCATOR"
 KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}  # glibc's: no mmap, nothing trimmed
 AMPERE = (8, 0)  # the first CUDA devices that multiply in bfloat16
+PRECISIONS = get_args(Precision)
 MULTIPLYING = ("amx_bf16", "avx512_bf16")  # what processors call it
 
 
@@ -114,11 +115,17 @@ def resolve_precision(text: str, device: Device) -> str:
     """Return what `auto` stands for on a device: `bf16` where it multiplies in that by itself; others as they are.
 
     It may be taken for as good because the study `bf16-equivalence` resolves no loss of accuracy; see docs/speed.md.
+
+    Raises:
+        InputError: it is no precision.
     """
     import torch
 
-    if text != "auto":
+    if text in PRECISIONS:
         return text
+    if text != "auto":
+        msg = f"{text!r} is no precision"
+        raise InputError(msg, f"Give one of {', '.join(PRECISIONS)}, or auto.")
     if device == "cuda":
         return "bf16" if torch.cuda.get_device_capability() >= AMPERE else "fp32"
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}

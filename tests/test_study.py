@@ -273,3 +273,9 @@ def test_auto_is_the_precision_that_the_device_multiplies_in(monkeypatch, text, 
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: able)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
     assert make_study(["cnn"], "3k", device=device, precision=text).recipe.precision == expected
+
+
+def test_what_is_no_precision_is_told_with_all_that_is_accepted():
+    with pytest.raises(InputError, match="'fp8' is no precision") as told:
+        make_study(["cnn"], "3k", precision="fp8")
+    assert told.value.remedy == "Give one of fp32, bf16, or auto."
