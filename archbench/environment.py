@@ -15,12 +15,13 @@ from archbench.errors import InputError
 from archbench.schema import Environment, Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from archbench.schema import Allocator, Device
 
 
 ALLOCATOR_VARIABLE = "ARCHBENCH_ALLOCATOR"
+FORKING = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # whether there is a card is asked so that it can be forked
 KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}  # glibc's: no mmap, nothing trimmed
 AMPERE = (8, 0)  # the first CUDA devices that multiply in bfloat16
 PRECISIONS = get_args(Precision)
@@ -61,7 +62,7 @@ def worker_variables() -> dict[str, str]:
     The variable ARCHBENCH_ALLOCATOR says `system` to leave it as it is.
     """
     kept = {} if os.environ.get(ALLOCATOR_VARIABLE) == "system" else KEEPING
-    return {**kept, **os.environ}
+    return {**kept, **FORKING, **os.environ}
 
 
 def module_path() -> list[str]:
@@ -111,22 +112,34 @@ def resolve_devices(text: str) -> tuple[Device, ...]:
     return tuple(device for device in available if device in wanted)
 
 
-def resolve_precision(text: str, device: Device) -> str:
-    """Return what `auto` stands for on a device: `bf16` where it multiplies in that by itself; others as they are.
+def check_precision(precision: str, devices: Sequence[Device]) -> None:
+    """Check that devices compute in a precision.
+
+    Raises:
+        InputError: it is TF32, which only CUDA devices multiply in.
+    """
+    if precision == "tf32" and "cpu" in devices:
+        msg = f"tf32 is how CUDA devices multiply, and {' and '.join(devices)} is what is asked for"
+        raise InputError(msg, "Use --device cuda, or fp32, bf16 or auto.")
+
+
+def resolve_precision(text: str, devices: Sequence[Device]) -> str:
+    """Return what `auto` stands for: `bf16` where the last device multiplies in that by itself; others as they are.
 
     It may be taken for as good because the study `bf16-equivalence` resolves no loss of accuracy; see docs/speed.md.
 
     Raises:
-        InputError: it is no precision.
+        InputError: it is no precision, or not one of these devices.
     """
     import torch
 
     if text in PRECISIONS:
+        check_precision(text, devices)
         return text
     if text != "auto":
         msg = f"{text!r} is no precision"
         raise InputError(msg, f"Give one of {', '.join(PRECISIONS)}, or auto.")
-    if device == "cuda":
+    if devices[-1] == "cuda":
         return "bf16" if torch.cuda.get_device_capability() >= AMPERE else "fp32"
     able = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
     return "bf16" if any(able.get(kind) for kind in MULTIPLYING) else "fp32"

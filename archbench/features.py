@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from archbench.forward import autocast
+from archbench.forward import forward_pass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +42,7 @@ def features_of(
         return None
     net.eval()
     device = images["train"].device.type
-    with torch.no_grad(), autocast(device, precision):
+    with torch.no_grad(), forward_pass(device, precision):
         few = prepare(images["train"][:2])
         try:
             probe = net.features(few)

@@ -53,10 +53,41 @@ def compiled(net: nn.Module, device: Device) -> Callable[[Tensor], Tensor]:
 
 
 def autocast(device: str, precision: Precision) -> AbstractContextManager[Any]:
-    """Return the context that a forward pass of this precision runs in."""
+    """Return the context in which torch casts what a forward pass of this precision multiplies."""
     import torch
 
     return torch.autocast(device, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def arithmetic(device: str, precision: str) -> AbstractContextManager[None]:
+    """Return the context of all that is computed on a device: forward, backward and between.
+
+    On CUDA torch rounds what convolutions multiply to TF32 unless it is told otherwise. Here single precision is that
+    of IEEE 754, and TF32 what `tf32` stands for, in convolutions and products of matrices alike. Convolutions are
+    computed in the same way each time, so that the same training gives the same bits.
+    """
+    return _on_cuda(precision) if device == "cuda" else nullcontext()
+
+
+@contextmanager
+def _on_cuda(precision: str) -> Iterator[None]:
+    import torch
+
+    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic
+    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
+    cudnn.deterministic = True
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, cudnn.allow_tf32, cudnn.deterministic = before
+
+
+@contextmanager
+def forward_pass(device: str, precision: Precision) -> Iterator[None]:
+    """Within: a forward pass of this precision may be computed, where no backward pass follows."""
+    with arithmetic(device, precision), autocast(device, precision):
+        yield
 
 
 @contextmanager

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from archbench.data import Dataset
-    from archbench.schema import Cell, Cost
+    from archbench.schema import Cell, Cost, Device
     from archbench.timing.clock import Clock
     from archbench.timing.steps import Step
 
@@ -35,7 +35,8 @@ WAYS = (USUAL, Knobs("contiguous"))
 WORTH_S = 20.0  # of one training: what a trial of some seconds is worth it for
 NORM_THREADS = 2  # with more of them torch's normalisations are quicker: a loop has one
 NORM_WORTH_S = 4.0  # likewise what it is worth it for to load loops that were compiled, which takes a second
-FLOPS = 2e10  # a second, that a training is expected to reach before anything was measured
+# A second, that a training is expected to reach before anything was measured; on the CPU on each thread.
+FLOPS: Mapping[Device, float] = {"cpu": 2e10, "cuda": 1e13}
 TRIED_S = 0.25  # of a block of steps
 BLOCKS = 5  # of each way, in turns
 GAIN = 1.05  # another way than the usual one has to be so much quicker: a trial has its noise
@@ -84,8 +85,14 @@ def worth(cell: Cell, cost: Cost | None) -> bool:
     return _expected_s(cell, cost) > WORTH_S
 
 
-def with_norm(knobs: Knobs, cell: Cell, cost: Cost | None) -> Knobs:
-    """Return a way with quick normalisations, where a run on the CPU may be expected to be so long that they pay."""
+def suited(knobs: Knobs, cell: Cell, cost: Cost | None) -> Knobs:
+    """Return a way with what pays on a cell's device.
+
+    On CUDA it is replayed, unless it is compiled. On the CPU it has quick normalisations, where a run may be expected
+    to be so long that they pay.
+    """
+    if cell.device == "cuda":
+        return replace(knobs, cuda_graph=not knobs.compiled)
     normalises = cost is not None and cost.statistics > 0
     pays = normalises and _takes_norm(knobs, cell) and _expected_s(cell, cost) > NORM_WORTH_S
     return replace(knobs, quick_norm=pays)
@@ -99,7 +106,8 @@ def _takes_norm(knobs: Knobs, cell: Cell) -> bool:
 def _expected_s(cell: Cell, cost: Cost | None) -> float:
     """Return how long a run may take, from its counts alone."""
     macs = cost.train_macs or 0 if cost else 0
-    return 2 * macs * cell.images[0] * cell.recipe.epochs / (FLOPS * cell.threads)
+    flops = FLOPS[cell.device] * (cell.threads if cell.device == "cpu" else 1)
+    return 2 * macs * cell.images[0] * cell.recipe.epochs / flops
 
 
 def find_knobs(cell: Cell, dataset: Dataset, clock: Clock | None = None) -> Knobs:
@@ -155,7 +163,7 @@ def _step(cell: Cell, dataset: Dataset, knobs: Knobs) -> tuple[Step, float]:
     assert cell.sized is not None  # noqa: S101 - as above
     request = Request(
         (cell.sized,), None, {cell.sized.input_shape: dataset}, cell.recipe, cell.device, cell.threads,
-        modes=("train",), engines=("compiled" if knobs.compiled else "eager",),
+        modes=("train",), engines=("compiled" if knobs.compiled else "graph" if cell.device == "cuda" else "eager",),
         knobs=replace(knobs, quick_norm=_takes_norm(knobs, cell)),
     )  # fmt: skip
     begun = time.perf_counter()

@@ -70,7 +70,7 @@ def make_recipe(
         l2: factor of the sum of squared weights that is added to the loss.
         label_smoothing: of the cross-entropy.
         augment: names of `archbench.data.transforms.AUGMENTATIONS` with their amounts, as `"flip+crop:4"` or a list.
-        precision: `fp32` or `bf16` (autocast).
+        precision: `fp32`, `tf32` (CUDA) or `bf16` (autocast).
         scaling: `standard`, `unit` or `centered`.
         position_loss: `mean` or `sum` over the positions of images with several labels.
 

@@ -80,7 +80,7 @@ def make_study(
         settings, factors = settings | {"preprocess": ""}, {"preprocess": alternatives, **(factors or {})}
     devices = resolve_devices(device)
     if "precision" in settings:
-        settings = settings | {"precision": resolve_precision(str(settings["precision"]), devices[-1])}
+        settings = settings | {"precision": resolve_precision(str(settings["precision"]), devices)}
     variant = {
         "scale": scale,
         "weights": None if weights is None else str(weights),

@@ -13,7 +13,7 @@ from archbench.execute import CHECKPOINTS_FOLDER, LOGS_FOLDER, Job, Stops, folde
 from archbench.execute.checkpoints import KEPT
 from archbench.execute.pool import Work
 from archbench.instruments import LOST_TIMES
-from archbench.knobs import with_norm
+from archbench.knobs import suited
 from archbench.plan import label
 from archbench.schema import SETTLED, USUAL, Outcome, Progress
 from archbench.store import Begun
@@ -161,7 +161,7 @@ class Sweep:
         if cell.sized is None or not self.manner.tune:
             return USUAL
         found = self.knobs.get((cell.sized.key, stepping(cell.recipe)), USUAL)
-        return with_norm(found, cell, self.costs.get(cell.sized.key))
+        return suited(found, cell, self.costs.get(cell.sized.key))
 
     def _look_elsewhere(self) -> None:
         """See what became of runs that others are at; those of a dead process come back."""

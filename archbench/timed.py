@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
-from archbench.environment import usable_cores
+from archbench.environment import check_precision, usable_cores
 from archbench.errors import InputError, ModelError
 from archbench.plan import label
 from archbench.schema import Engine, Mode
@@ -71,7 +71,8 @@ def make_sweep(
     """Return a sweep.
 
     Raises:
-        InputError: a mode or an engine that is none, more threads than cores, or what `make_recipe` refuses.
+        InputError: a mode or an engine that is none, more threads than cores, a precision that a device does not
+            compute in, or what `make_recipe` refuses.
     """
     known: dict[str, tuple[str, ...]] = {"mode": get_args(Mode), "engine": get_args(Engine)}
     for what, names in (("mode", modes), ("engine", engines or ())):
@@ -82,6 +83,8 @@ def make_sweep(
     if "graph" in (engines or ()) and "cuda" not in devices:
         msg = "the engine graph replays CUDA graphs, and there is no CUDA device in this comparison"
         raise InputError(msg, "Use --device cuda, or eager and compiled.")
+    made = make_recipe(**recipe)
+    check_precision(made.precision, devices)
     cores = usable_cores()
     for what, values, most in (("threads", threads, cores), ("batch size", batch_sizes, None)):
         for value in values:
@@ -92,7 +95,7 @@ def make_sweep(
     kept: tuple[Any, ...] = tuple(dict.fromkeys(modes))
     return Sweep(
         tuple(devices), tuple(dict.fromkeys(threads)), tuple(dict.fromkeys(batch_sizes)), kept, chosen,
-        make_recipe(**recipe), pipeline, tuple(plugins),
+        made, pipeline, tuple(plugins),
     )  # fmt: skip
 
 

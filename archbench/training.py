@@ -5,31 +5,30 @@ from __future__ import annotations
 import hashlib
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from archbench import snapshots
 from archbench.data import SPLITS
-from archbench.data.transforms import augment, preparer
+from archbench.data.transforms import preparer
 from archbench.features import features_of
-from archbench.forward import autocast, compiled, resident
-from archbench.metrics import loss_of, metrics_of, tally, top_k
-from archbench.optimizers import make_optimizer, make_schedule, penalty
+from archbench.forward import forward_pass, resident
+from archbench.metrics import metrics_of, tally, top_k
 from archbench.schema import USUAL, Epoch, Knobs, Training
+from archbench.stepper import Stepper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    import torch
     from torch import Tensor, nn
 
     from archbench.data import Dataset
     from archbench.schema import Device, Metrics, Precision, Recipe, Split
     from archbench.snapshots import State
 
-EVALUATION_BATCH = 256
+EVALUATION_BATCH: dict[str, int] = {"cpu": 256, "cuda": 1024}  # of small nets a card does many at a time
 
 
 def train(
@@ -92,7 +91,7 @@ def train(
     batches = _batch_bounds(len(labels["train"]), recipe.batch_size)
     if features is not None:  # steps on features are too short to pay for compiling
         knobs = replace(knobs, compiled=False)
-    stepper = _Stepper.of(net, trained, prepare, recipe, k, len(batches), device, knobs)
+    stepper = Stepper(net, trained, prepare, (images["train"], labels["train"]), recipe, k, len(batches), device, knobs)
     state = (net, stepper.optimizer, stepper.scheduler)
     earlier = () if resume is None else resume[1]
     first = 1 if resume is None else snapshots.put_back(resume[0], *state) + 1
@@ -105,7 +104,7 @@ def train(
         sums = _zeros(dataset.positions, device)  # read once an epoch
         order = torch.randperm(len(labels["train"])).to(device)  # once an epoch
         for begin, end in batches:
-            sums += stepper.step(images["train"], labels["train"], order[begin:end])
+            sums += stepper.step(order[begin:end])
             on_step()
         train_metrics = metrics_of(sums, len(order))
         train_seconds = time.perf_counter() - epoch_start
@@ -117,7 +116,7 @@ def train(
         )
         diverged_epoch = number if None in {train_metrics.loss, validation.loss} else None
         if keep is not None and diverged_epoch is None:
-            keep(snapshots.take(number, *state, knobs))
+            keep(snapshots.take(number, *state, stepper.knobs))
         on_epoch(epochs[-1])
         if diverged_epoch:
             break
@@ -129,68 +128,13 @@ def train(
         on_trained(net)
     return Training(
         tuple(epochs), k, test, _seconds(earlier) + time.perf_counter() - start, diverged_epoch, _weights_sha256(net),
-        cached_features=features is not None, train_seconds=sum(epoch.train_seconds for epoch in epochs), knobs=knobs,
+        cached_features=features is not None, train_seconds=sum(epoch.train_seconds for epoch in epochs),
+        knobs=stepper.knobs,
     )  # fmt: skip
 
 
 def _seconds(epochs: Iterable[Epoch]) -> float:
     return sum(epoch.train_seconds + epoch.validation_seconds for epoch in epochs)
-
-
-@dataclass(frozen=True)
-class _Stepper:
-    """What takes a training's steps.
-
-    Attributes:
-        net: all of the network. trained: the part that learns. full: the same for a full batch, perhaps compiled.
-    """
-
-    net: nn.Module
-    trained: nn.Module
-    full: Callable[[Tensor], Tensor]
-    prepare: Callable[[Tensor], Tensor]
-    optimizer: torch.optim.Optimizer
-    scheduler: Any
-    recipe: Recipe
-    k: int
-
-    @classmethod
-    def of(
-        cls,
-        net: nn.Module,
-        trained: nn.Module,
-        prepare: Callable[[Tensor], Tensor],
-        recipe: Recipe,
-        k: int,
-        steps_per_epoch: int,
-        device: Device,
-        knobs: Knobs,
-    ) -> _Stepper:
-        """Return what takes the steps of a recipe in the way that is asked for."""
-        from archbench.quick import quicken
-
-        optimizer = make_optimizer(net, recipe)
-        scheduler = make_schedule(optimizer, recipe, steps_per_epoch)
-        if device == "cpu" and not knobs.compiled:  # compiled, and on CUDA, these layers are quick already
-            quicken(net, norms=knobs.quick_norm)
-        full = compiled(trained, device) if knobs.compiled else trained
-        return cls(net, trained, full, prepare, optimizer, scheduler, recipe, k)
-
-    def step(self, images: Tensor, labels: Tensor, chosen: Tensor) -> Tensor:
-        """Take one step on the chosen images; return what it adds to the sums of the epoch."""
-        recipe = self.recipe
-        batch, target = self.prepare(augment(images[chosen], recipe.augment)), labels[chosen]
-        forward = self.full if len(chosen) == recipe.batch_size else self.trained
-        self.optimizer.zero_grad(set_to_none=True)
-        with autocast(batch.device.type, recipe.precision):
-            logits = forward(batch)
-            loss = loss_of(logits, target, recipe)
-        (loss + penalty(self.net, recipe.l2)).backward()
-        self.optimizer.step()
-        self.scheduler.step()
-        # With label smoothing, or summed over positions, the loss that is trained on is another than what is reported.
-        reported = not recipe.label_smoothing and (target.ndim == 1 or recipe.position_loss == "mean")
-        return tally(logits.detach(), target, self.k, loss.detach() if reported else None)
 
 
 def _fit(
@@ -247,9 +191,10 @@ def evaluate(
     import torch
 
     net.eval()
-    sums = _zeros(1 if labels.ndim == 1 else labels.shape[1], labels.device)
-    with torch.inference_mode(), autocast(labels.device.type, precision):
-        for batch, target in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
+    device = labels.device.type
+    sums, size = _zeros(1 if labels.ndim == 1 else labels.shape[1], device), EVALUATION_BATCH[device]
+    with torch.inference_mode(), forward_pass(device, precision):
+        for batch, target in zip(images.split(size), labels.split(size), strict=True):
             sums += tally(net(prepare(batch)), target, k)
             on_step()
     return metrics_of(sums, len(labels))

@@ -1,12 +1,45 @@
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from archbench.forward import resident
+from archbench.forward import arithmetic, forward_pass, resident
 
 
 def test_filters_are_channels_last_where_the_net_takes_it():
     conv = resident(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten()), "cpu", (3, 8, 8))[0]
     assert conv.weight.is_contiguous(memory_format=torch.channels_last)
     assert conv.training
+
+
+def switches():
+    return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.deterministic
+
+
+@pytest.mark.parametrize(("precision", "tf32"), [("fp32", False), ("tf32", True), ("bf16", False)])
+def test_tf32_is_what_is_asked_for_and_nothing_else(precision, tf32):
+    before = switches()
+    with arithmetic("cuda", precision):
+        assert switches() == (tf32, tf32, True)
+    assert switches() == before
+    with pytest.raises(ZeroDivisionError), arithmetic("cuda", precision):
+        _ = 1 / 0
+    assert switches() == before
+    with arithmetic("cpu", precision):
+        assert switches() == before
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("layer", [nn.Conv2d(64, 64, 3), nn.Linear(512, 64)])
+def test_single_precision_is_that_of_the_standard(layer):
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(8, *((64, 16, 16) if isinstance(layer, nn.Conv2d) else (512,)), generator=generator)
+    exact = layer.double()(inputs.double())
+
+    def error(precision):
+        with torch.no_grad(), forward_pass("cuda", precision):
+            found = layer.float().cuda()(inputs.cuda()).cpu().double()
+        return float((found - exact).norm() / exact.norm())
+
+    assert error("fp32") < 2e-6 < 5e-5 < error("tf32") < 1e-3 < error("bf16") < 1e-2

@@ -7,7 +7,7 @@ from test_schema import CELL
 
 from archbench import knobs
 from archbench.errors import ModelError
-from archbench.knobs import Trial, find_knobs, steps_of, with_norm, worth
+from archbench.knobs import Trial, find_knobs, steps_of, suited, worth
 from archbench.schema import USUAL, Cost, Knobs
 from archbench.timing.clock import Elapsed
 
@@ -98,17 +98,24 @@ def test_compiled_is_best_where_its_steps_and_its_compiling_together_are(steps, 
     ("other", "quick"),
     [
         ({}, True), ({"share": 0.9}, False), ({"threads": 2}, True), ({"threads": 3}, False),
-        ({"device": "cuda"}, False), ({"way": CONTIGUOUS}, False), ({"way": COMPILED}, False),
+        ({"way": CONTIGUOUS}, False), ({"way": COMPILED}, False),
         ({"statistics": 0}, False),
     ],
 )  # fmt: skip
 def test_normalisations_are_quick_where_there_are_some_and_a_training_is_long(other, quick):
-    given = {"device": "cpu", "way": USUAL, "share": 1.1, "threads": 1, "statistics": 14, **other}
-    cell = dataclasses.replace(CELL, images=(50_000, 1, 1), threads=given["threads"], device=given["device"])
+    given = {"way": USUAL, "share": 1.1, "threads": 1, "statistics": 14, **other}
+    cell = dataclasses.replace(CELL, images=(50_000, 1, 1), threads=given["threads"])
     macs = 4.0 * 2e10 * given["threads"] / 2 / 50_000 / cell.recipe.epochs  # train MACs of an image whose run takes 4 s
     cost = Cost(1, 1, 0, 1, 1, statistics=given["statistics"], train_macs=round(given["share"] * macs))
-    assert with_norm(given["way"], cell, cost) == dataclasses.replace(given["way"], quick_norm=quick)
-    assert not with_norm(given["way"], cell, None).quick_norm
+    assert suited(given["way"], cell, cost) == dataclasses.replace(given["way"], quick_norm=quick)
+    assert not suited(given["way"], cell, None).quick_norm
+
+
+@pytest.mark.parametrize(("way", "replayed"), [(USUAL, True), (CONTIGUOUS, True), (COMPILED, False)])
+def test_on_cuda_steps_are_replayed_unless_they_are_compiled(way, replayed):
+    cell = dataclasses.replace(CELL, device="cuda")
+    heavy = Cost(1, 1, 0, 1, 1, statistics=14, train_macs=10**15)
+    assert suited(way, cell, heavy) == suited(way, cell, None) == dataclasses.replace(way, cuda_graph=replayed)
 
 
 def test_a_trial_is_worth_it_by_the_counts_alone():

@@ -72,7 +72,7 @@ def test_nothing_is_nothing_however_it_is_written(nothing):
         ({"schedule": "linear"}, "Give one of constant, cosine, step, exponential."),
         ({"scaling": "none"}, "Give one of standard, unit, centered."),
         ({"position_loss": "max"}, "Give one of mean, sum."),
-        ({"precision": "fp8"}, "Give one of fp32, bf16."),
+        ({"precision": "fp8"}, "Give one of fp32, tf32, bf16."),
         ({"momentum": 1.0}, "Give a number at least 0 and below 1."),
         ({"momentum": -0.1}, "Give a number at least 0 and below 1."),
         ({"lr_decay": 0.0}, "Give a number above 0 and at most 1."),

@@ -13,6 +13,7 @@ from archbench.environment import capture, device_name, resolve_devices
 from archbench.errors import ArchbenchError, InputError
 from archbench.schema import Recipe
 from archbench.study import make_study, results_folder
+from archbench.timed import make_sweep
 
 
 def test_budgets_and_seeds_are_taken_as_people_write_them():
@@ -278,4 +279,21 @@ def test_auto_is_the_precision_that_the_device_multiplies_in(monkeypatch, text, 
 def test_what_is_no_precision_is_told_with_all_that_is_accepted():
     with pytest.raises(InputError, match="'fp8' is no precision") as told:
         make_study(["cnn"], "3k", precision="fp8")
-    assert told.value.remedy == "Give one of fp32, bf16, or auto."
+    assert told.value.remedy == "Give one of fp32, tf32, bf16, or auto."
+
+
+@pytest.mark.parametrize("devices", ["cuda", "cpu", "cpu,cuda"])
+def test_tf32_is_for_cuda_alone(monkeypatch, devices):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    if devices == "cuda":
+        assert make_study(["cnn"], "3k", device=devices, precision="tf32").recipe.precision == "tf32"
+        assert make_sweep(("cuda",), precision="tf32").recipe.precision == "tf32"
+        return
+    for make in (
+        lambda: make_study(["cnn"], "3k", device=devices, precision="tf32"),
+        lambda: make_sweep(tuple(devices.split(",")), precision="tf32"),
+        lambda: archbench.memory_of(archbench.size("mlp", "3k", input="1x8x8", classes=2), precision="tf32"),
+    ):
+        with pytest.raises(InputError, match="tf32 is how CUDA devices multiply") as told:
+            make()
+        assert told.value.remedy == "Use --device cuda, or fp32, bf16 or auto."

@@ -10,7 +10,7 @@ from sklearn.metrics import top_k_accuracy_score
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from archbench import training
+from archbench import stepper, training
 from archbench.forward import torch_threads
 from archbench.metrics import top_k
 from archbench.optimizers import make_optimizer, make_schedule
@@ -279,13 +279,13 @@ def test_a_seed_fixes_a_fit(stripes):
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs a C++ compiler, as torch.compile does on a CPU")
 def test_compiled_steps_learn_the_same_but_for_rounding(stripes, monkeypatch):
     taken = []
-    compiled = training.compiled
+    compiled = stepper.compiled
 
     def watched(*of):
         forward = compiled(*of)
         return lambda batch: taken.append(len(batch)) or forward(batch)
 
-    monkeypatch.setattr(training, "compiled", watched)
+    monkeypatch.setattr(stepper, "compiled", watched)
     recipe = dataclasses.replace(RECIPE, epochs=2, batch_size=20)  # and a smaller batch at the end of an epoch
     usual, quick = (train(net, stripes, recipe, knobs=knobs) for knobs in (USUAL, Knobs(compiled=True)))
     assert set(taken) == {20}

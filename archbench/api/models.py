@@ -10,7 +10,7 @@ from archbench.building import find_spec
 from archbench.catalog import home
 from archbench.cost import measure_cost
 from archbench.cost.layers import layer_table
-from archbench.environment import resolve_devices
+from archbench.environment import check_precision, resolve_devices
 from archbench.errors import InputError, ModelError
 from archbench.reference import parse_reference, refuse_budget, with_options
 from archbench.schema import Budget
@@ -96,8 +96,9 @@ def memory_of(sized: SizedModel, batch_size: int = 32, device: str = "cpu", **re
         InputError: a setting or device that is not accepted.
     """
     where = resolve_devices(device)[-1]
-    images = random_images(sized.input_shape, sized.classes)
-    return measure_memory(sized, images, make_recipe(batch_size=batch_size, **recipe), where)
+    made = make_recipe(batch_size=batch_size, **recipe)
+    check_precision(made.precision, (where,))
+    return measure_memory(sized, random_images(sized.input_shape, sized.classes), made, where)
 
 
 def layers_of(model: str, budget: str | int | None = None, **settings: Any) -> list[Layer]:

@@ -45,11 +45,12 @@ Augment = Annotated[
         help="flip, shift, crop:4, rotate:15, zoom:0.1, brightness:0.2, cutout:8, joined by +.",
     ),
 ]
-Precision = Annotated[str, typer.Option("--precision", help="fp32 or bf16.", rich_help_panel=TRAINING)]
+Precision = Annotated[str, typer.Option("--precision", help="fp32, bf16, or on CUDA tf32.", rich_help_panel=TRAINING)]
 PrecisionOrAuto = Annotated[
     str,
     typer.Option(
-        "--precision", help="fp32, bf16, or auto: bf16 where the device multiplies in it.", rich_help_panel=TRAINING
+        "--precision", rich_help_panel=TRAINING,
+        help="fp32, bf16, on CUDA tf32, or auto: bf16 where the device multiplies in it.",
     ),
 ]  # fmt: skip
 Scaling = Annotated[

@@ -104,7 +104,7 @@ def _amount(item: str, kind: Augmentation, text: str) -> float:
 
 
 def augment(images: Tensor, names: Sequence[str]) -> Tensor:
-    """Apply augmentations to a batch, each sample with its own randomness from torch's CPU generator.
+    """Apply augmentations to a batch, each sample with its own randomness, drawn on the device that they lie on.
 
     Args:
         images: uint8 (N, C, H, W).
@@ -121,34 +121,31 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
     samples, _, height, width = images.shape
     device = images.device
     if "flip" in amounts:
-        flipped = sent(torch.rand(samples) < 0.5, device)  # half
+        flipped = torch.rand(samples, device=device) < 0.5  # half
         images = torch.where(flipped[:, None, None, None], images.flip(3), images)
     if "shift" in amounts:
         images = _moved(images, max(1, height // SHIFT_FRACTION), max(1, width // SHIFT_FRACTION))
     if margin := amounts.get("crop"):
         images = _moved(images, int(margin), int(margin))
     if "rotate" in amounts or "zoom" in amounts:
-        degrees = _around(0, amounts.get("rotate"), samples)
-        factors = _around(1, amounts.get("zoom"), samples)
+        degrees = _around(0, amounts.get("rotate"), samples, device)
+        factors = _around(1, amounts.get("zoom"), samples, device)
         images = turned(images, degrees, factors)
     if "brightness" in amounts:
-        factors = sent(_around(1, amounts["brightness"], samples), device)
+        factors = _around(1, amounts["brightness"], samples, device)
         images = _levels(images.float() * factors[:, None, None, None])
     if "cutout" in amounts:
         images = _cut(images, int(amounts["cutout"] or max(1, min(height, width) // CUTOUT_FRACTION)))
     return images
 
 
-def sent(drawn: Tensor, device: torch.device) -> Tensor:
-    """Return what was drawn on the host, on the device; the host does not wait for what the device is at."""
-    return drawn.to(device, non_blocking=True)  # the host's memory is read before this returns
-
-
-def _around(middle: float, reach: float | None, samples: int) -> Tensor:
+def _around(middle: float, reach: float | None, samples: int, device: torch.device) -> Tensor:
     """Return (N,) numbers, uniform in middle ± reach; without a reach nothing is drawn."""
     import torch
 
-    return middle + reach * (2 * torch.rand(samples) - 1) if reach else torch.full((samples,), float(middle))
+    if not reach:
+        return torch.full((samples,), float(middle), device=device)
+    return middle + reach * (2 * torch.rand(samples, device=device) - 1)
 
 
 def _levels(values: Tensor) -> Tensor:
@@ -164,13 +161,12 @@ def _moved(images: Tensor, reach_y: int, reach_x: int) -> Tensor:
 
     samples, _, height, width = images.shape
     device = images.device
-    tops, lefts = torch.randint(2 * reach_y + 1, (samples, 1)), torch.randint(2 * reach_x + 1, (samples, 1))
+    tops, lefts = (torch.randint(2 * reach + 1, (samples, 1), device=device) for reach in (reach_y, reach_x))
     padded = pad(images, (reach_x, reach_x, reach_y, reach_y))
     if device.type == "cpu":  # a copy of each image's window takes a fraction of gathering its pixels one by one
         places = zip(padded, tops.flatten().tolist(), lefts.flatten().tolist(), strict=True)
         return torch.stack([image[:, top : top + height, left : left + width] for image, top, left in places])
-    rows, columns = sent(tops, device) + torch.arange(height, device=device), sent(lefts, device)
-    columns = columns + torch.arange(width, device=device)
+    rows, columns = tops + torch.arange(height, device=device), lefts + torch.arange(width, device=device)
     index = torch.arange(samples, device=device)[:, None, None]
     return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
@@ -180,8 +176,8 @@ def turned(images: Tensor, degrees: Tensor, factors: Tensor) -> Tensor:
 
     Args:
         images: uint8 (N, C, H, W), on any device.
-        degrees: (N,).
-        factors: (N,), above 1 to magnify.
+        degrees: (N,), on that device.
+        factors: (N,), above 1 to magnify; likewise.
     """
     import torch
     from torch.nn.functional import affine_grid, grid_sample
@@ -191,7 +187,7 @@ def turned(images: Tensor, degrees: Tensor, factors: Tensor) -> Tensor:
     cos, sin, none = radians.cos() / factors, radians.sin() / factors, torch.zeros_like(radians)
     # From places of the result to places of the image, in units of half a side each.
     inverse = torch.stack([cos, -sin * height / width, none, sin * width / height, cos, none], 1).view(-1, 2, 3)
-    grid = affine_grid(sent(inverse.float(), images.device), list(images.shape), align_corners=False)
+    grid = affine_grid(inverse.float(), list(images.shape), align_corners=False)
     return _levels(grid_sample(images.float(), grid, mode="bilinear", padding_mode="zeros", align_corners=False))
 
 
@@ -202,9 +198,9 @@ def _cut(images: Tensor, side: int) -> Tensor:
     samples, _, height, width = images.shape
 
     def covered(length: int) -> Tensor:
-        first = torch.randint(length, (samples, 1)) - side // 2
-        places = torch.arange(length)
-        return sent((first <= places) & (places < first + side), images.device)
+        first = torch.randint(length, (samples, 1), device=images.device) - side // 2
+        places = torch.arange(length, device=images.device)
+        return (first <= places) & (places < first + side)
 
     rows, columns = covered(height), covered(width)
     return images.masked_fill((rows[:, :, None] & columns[:, None, :])[:, None], 0)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Device = Literal["cpu", "cuda"]
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from archbench.timing.launch import Launcher
     from archbench.timing.measure import Measured
     from archbench.timing.noise import NoiseReader
-    from archbench.timing.peaks import Format
 
 __all__ = [
     "ENGINES",
@@ -138,11 +137,8 @@ def _peaks(request: Request, environment: Environment, on_problem: Callable[[str
     """Return the peaks that a request's steps are held against; without them there is no roofline."""
     import torch
 
-    precision: Format = request.recipe.precision
-    if request.device == "cuda" and precision == "fp32" and torch.backends.cudnn.allow_tf32:
-        precision = "tf32"  # what convolutions compute in, unless they are told otherwise
     try:
-        return peaks_of(request.device, precision, request.threads, environment, on_wait=on_problem)
+        return peaks_of(request.device, request.recipe.precision, request.threads, environment, on_wait=on_problem)
     except RuntimeError as error:  # a card whose memory is full
         on_problem(f"the limits of the {request.device} cannot be measured: {reason(error)}")
         return None

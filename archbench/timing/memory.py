@@ -14,7 +14,7 @@ import numpy as np
 
 from archbench.budget import build_model
 from archbench.errors import ArchbenchError, reason
-from archbench.forward import autocast, resident, torch_threads
+from archbench.forward import forward_pass, resident, torch_threads
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer
 from archbench.schema import Memory
@@ -129,7 +129,7 @@ def estimate_memory(request: Request) -> int:
         return tensor
 
     saving = torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-    with saving, autocast(request.device, recipe.precision):
+    with saving, forward_pass(request.device, recipe.precision):
         outputs = net(batch)
         loss_of(outputs, labels_for(outputs), recipe)
     weights = sum(tensor.nbytes for tensor in (*net.parameters(), *net.buffers()))

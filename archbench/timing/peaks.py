@@ -6,19 +6,18 @@ number of threads.
 
 from __future__ import annotations
 
-import contextlib
 import platform
 from typing import TYPE_CHECKING, Literal
 
 from archbench.data.cache import recalled, remember
 from archbench.environment import device_name
-from archbench.forward import torch_threads
+from archbench.forward import arithmetic, torch_threads
 from archbench.schema import Peaks
 from archbench.timing.clock import clock_for
 from archbench.timing.locks import timing_on
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from torch import Tensor
 
@@ -81,7 +80,7 @@ def matmul_flops_per_s(
 
     formats = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     best = 0.0
-    with _tf32(allowed=precision == "tf32"), torch.inference_mode():
+    with arithmetic(device, precision), torch.inference_mode():
         for side in SIDES[device]:
             a, b = (torch.rand(side, side, device=device).to(formats[precision]) for _ in range(2))
             product = torch.empty_like(a)
@@ -116,15 +115,3 @@ def _least_s(work: Step, clock: Clock, seconds: float) -> float:
     while len(taken) < LEAST_TIMES or sum(taken) < seconds:
         taken.append(clock.elapsed(run).us / 1e6)
     return min(taken) / clock.least_steps
-
-
-@contextlib.contextmanager
-def _tf32(*, allowed: bool) -> Iterator[None]:
-    import torch
-
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

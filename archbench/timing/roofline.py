@@ -19,7 +19,7 @@ from archbench.timing.estimate import step_us
 if TYPE_CHECKING:
     from archbench.schema import Cost, Timing
 
-VALUE_BYTES = {"fp32": 4, "bf16": 2}
+VALUE_BYTES = {"fp32": 4, "tf32": 4, "bf16": 2}
 LAUNCH_BOUND = 0.1  # a step that reaches less of the bound than this waits for something else than either
 TRAINING_PASSES = 3
 

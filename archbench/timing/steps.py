@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from archbench.budget import build_model
 from archbench.building import find_spec
 from archbench.data.transforms import augment, preparer
 from archbench.errors import ArchbenchError, reason
-from archbench.forward import autocast, compiled, resident
+from archbench.forward import arithmetic, autocast, compiled, forward_pass, resident
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer, penalty
+from archbench.replay import WARM_UP, aside, captured
 from archbench.schema import USUAL, Engine, Mode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import torch
     from torch import Tensor, nn
 
     from archbench.data import Dataset
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 MODES: tuple[Mode, ...] = ("train", "infer")
 MOST_SENT_BYTES = 2**26  # of images, to each process that times
 LEAST_SENT = 256  # images
-GRAPH_WARMUP = 3  # steps on a side stream before a capture, as CUDA graphs need
 
 
 class Subject(NamedTuple):
@@ -146,7 +144,9 @@ def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, reque
     forward = compiled(net, request.device) if subject.engine == "compiled" else net
     step = _infer(forward, batch, request) if subject.mode == "infer" else _train(net, forward, batch, request, subject)
     if subject.engine == "graph":
-        step = _captured(step)
+        for _ in range(WARM_UP):
+            aside(step)
+        step = captured(step)
     step()
     if request.device == "cuda":
         torch.cuda.synchronize()
@@ -159,7 +159,7 @@ def _infer(forward: Forward, batch: Tensor, request: Request) -> Step:
     import torch
 
     def infer() -> None:
-        with torch.inference_mode(), autocast(request.device, request.recipe.precision):
+        with torch.inference_mode(), forward_pass(request.device, request.recipe.precision):
             forward(batch)
 
     return infer
@@ -179,33 +179,13 @@ def _train(net: nn.Module, forward: Forward, batch: Tensor, request: Request, su
 
     def train() -> None:
         optimizer.zero_grad(set_to_none=True)
-        with autocast(request.device, recipe.precision):
-            loss = loss_of(forward(batch), labels, recipe)
-        (loss + penalty(net, recipe.l2)).backward()
+        with arithmetic(request.device, recipe.precision):
+            with autocast(request.device, recipe.precision):
+                loss = loss_of(forward(batch), labels, recipe)
+            (loss + penalty(net, recipe.l2)).backward()
         optimizer.step()
 
     return train
-
-
-def _captured(step: Step) -> Step:
-    """Return the replay of a step that is captured as a CUDA graph, after a few runs on a side stream."""
-    import torch
-
-    side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(GRAPH_WARMUP):
-            step()
-    torch.cuda.current_stream().wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        step()
-    return partial(_replay, graph, step)
-
-
-def _replay(graph: torch.cuda.CUDAGraph, _: Step) -> None:
-    """Replay a graph; the step is held with it, as the graph itself keeps nothing alive of what it works on."""
-    graph.replay()
 
 
 def some_of(dataset: Dataset, models: Sequence[SizedModel]) -> Dataset:

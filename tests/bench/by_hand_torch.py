@@ -47,11 +47,12 @@ def loss_of(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(logits.flatten(0, -2), labels.flatten())
 
 
-def train_epoch(net, loader, optimizer, scheduler=None) -> tuple[float, float]:
+def train_epoch(net, loader, optimizer, scheduler=None, device="cpu") -> tuple[float, float]:
     """Train once through the images; return the mean loss and the accuracy on the way."""
     net.train()
     loss_sum, right, seen = 0.0, 0, 0
-    for images, labels in loader:
+    for batch in loader:
+        images, labels = (tensor.to(device) for tensor in batch)
         optimizer.zero_grad()
         logits = net(images)
         loss = loss_of(logits, labels)

@@ -13,6 +13,7 @@ import numpy as np
 from turns import Turns
 
 FOREVER = 1_000_000  # epochs: the parent ends it
+LOADING = 8  # processes that make batches, where a card is fed by some
 
 
 def arrays(spec: dict) -> tuple[np.ndarray, np.ndarray]:
@@ -29,21 +30,28 @@ def params_of(net) -> int:
     return sum(parameter.numel() for parameter in net.parameters())
 
 
-def loop(spec: dict, precision: str, turns: Turns) -> None:
+def loop(spec: dict, precision: str, turns: Turns, loading: int = 0) -> None:
     """A loop over a DataLoader."""
     import torch
     from by_hand_torch import Pictures, make_net, train_epoch
 
     assert precision == "fp32"
     torch.set_num_threads(1)
-    net = make_net(spec)
-    loader = torch.utils.data.DataLoader(Pictures(*arrays(spec)), spec["batch_size"], shuffle=True)
+    net = make_net(spec).to(spec["device"])
+    loader = torch.utils.data.DataLoader(
+        Pictures(*arrays(spec)), spec["batch_size"], shuffle=True, num_workers=loading, persistent_workers=loading > 0
+    )
     optimizer = torch.optim.Adam(net.parameters())
     turns.ready(params=params_of(net))
     while True:
         turns.wait()
-        train_epoch(net, loader, optimizer)
+        train_epoch(net, loader, optimizer, device=spec["device"])  # which waits for each loss
         turns.done()
+
+
+def loaders(spec: dict, precision: str, turns: Turns) -> None:
+    """The same, fed by processes of its own."""
+    loop(spec, precision, turns, LOADING)
 
 
 def lightning(spec: dict, precision: str, turns: Turns) -> None:
@@ -135,13 +143,15 @@ def archbench(spec: dict, precision: str, turns: Turns) -> None:
     turns.ready(params=params_of(make_net(spec)))
     turns.wait()
     recipe = Recipe(batch_size=spec["batch_size"], epochs=FOREVER, precision=precision)
-    knobs = Knobs(quick_norm=True)  # as a training of some length has it
-    train(lambda: make_net(spec), dataset, recipe, on_epoch=on_epoch, knobs=knobs)
+    on_cuda = spec["device"] == "cuda"
+    knobs = Knobs(quick_norm=not on_cuda, cuda_graph=on_cuda)  # as a training of some length has it
+    train(lambda: make_net(spec), dataset, recipe, spec["device"], on_epoch=on_epoch, knobs=knobs)
 
 
-CONTENDERS = {contender.__name__: contender for contender in (loop, lightning, keras, archbench)}
+CONTENDERS = {contender.__name__: contender for contender in (loop, loaders, lightning, keras, archbench)}
 
 
 if __name__ == "__main__":
-    name, precision, spec = sys.argv[1:]
-    CONTENDERS[name](json.loads(spec), precision, Turns())
+    name, precision, told = sys.argv[1:]
+    spec = json.loads(told)
+    CONTENDERS[name](spec, precision, Turns(one_core=spec["device"] == "cpu"))

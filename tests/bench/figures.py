@@ -40,10 +40,12 @@ def arguments(doc: str, **defaults: int) -> argparse.ArgumentParser:
 
 
 def machine() -> str:
-    """Return what the files of this machine are called after: its processor and cores, as in `epyc-2core`."""
+    """Return what this machine's files are called after: its processor, cores and card, as in `xeon-16core-h100`."""
     environment = capture()
     name = re.sub(r"\((r|tm)\)|\b(intel|amd|genuine|processor|cpu|core)\b", " ", environment.cpu.lower())
-    return f"{(re.findall('[a-z0-9]+', name) or [platform.machine()])[0]}-{environment.cores}core"
+    card = re.search(r"[a-z]*\d+[a-z]*", (environment.gpu or "").lower())
+    words = [(re.findall("[a-z0-9]+", name) or [platform.machine()])[0], f"{environment.cores}core"]
+    return "-".join([*words, card[0]] if card else words)
 
 
 def goal(what: str, measured: float | None, *, most: float | None = None, least: float | None = None) -> Row:

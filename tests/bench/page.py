@@ -15,7 +15,8 @@ from figures import FOLDER, SMOKE, Row, shown, table
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs/performance.md"
 SECTIONS = (
-    "training", "comparison", "scale", "startup", "ratios", "sizing", "counters", "isolation", "store", "report",
+    "training", "training_cuda", "comparison", "scale", "startup", "ratios", "sizing", "counters", "isolation", "store",
+    "report",
 )  # fmt: skip
 HEAD = """# Performance
 
@@ -28,7 +29,8 @@ NONE = "\nThere are no figures yet: `make bench` measures them.\n"
 
 def about(section: str) -> str:
     """Return what a benchmark's script says of itself, without its command."""
-    text = ast.get_docstring(ast.parse((HERE / f"{section}.py").read_text(encoding="utf-8")))
+    script = HERE / f"{section.removesuffix('_cuda')}.py"
+    text = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8")))
     first, _, rest = text.partition("\n\n")
     title = first.partition(": `")[0].rstrip(".")
     return f"### {title[:1].upper()}{title[1:]}\n\n{rest.strip()}"
@@ -62,7 +64,8 @@ def machine_of(name: str, kept: dict[str, Row]) -> str:
     """Return the page's part of one machine."""
     environment = next(iter(kept.values()))["environment"]
     memory = f", {environment['memory_bytes'] / 2**30:.0f} GiB" if environment["memory_bytes"] else ""
-    head = f"## {name}\n\n{environment['cores']} cores of {environment['cpu']}{memory}, {environment['os']}."
+    card = f", {environment['gpu']}" if environment["gpu"] else ""
+    head = f"## {name}\n\n{environment['cores']} cores of {environment['cpu']}{memory}{card}, {environment['os']}."
     return "\n\n".join([head, goals_of(kept), *(section_of(one, kept[one]) for one in SECTIONS if one in kept)])
 
 

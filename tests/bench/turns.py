@@ -20,11 +20,14 @@ class Lost(Exception):  # noqa: N818 - the others go on without it
 
 
 class Turns:
-    """The side of a process that takes turns; it is held to one core, so that one thread is what it has."""
+    """The side of a process that takes turns."""
 
-    def __init__(self) -> None:
-        """Keep standard output for what is told; what a library prints goes to standard error."""
-        if hasattr(os, "sched_setaffinity"):
+    def __init__(self, *, one_core: bool = True) -> None:
+        """Keep standard output for what is told; what a library prints goes to standard error.
+
+        On a CPU it is held to one core, so that one thread is what it has.
+        """
+        if one_core and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         self._out = os.fdopen(os.dup(1), "w", buffering=1)
         os.dup2(2, 1)
