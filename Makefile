@@ -4,8 +4,8 @@
 # make test-faults  what may go wrong, again and again: fifty moments each instead of two
 # make plots     every figure of every comparison under results/ again, from what is stored; those that git does not
 #                keep are told apart by .gitignore
-# make bench     the benchmarks: ratios measured side by side, printed, kept and never asserted; hours. The last compares
-#                on MNIST, from the folder that ARCHBENCH_DATA names
+# make bench     the benchmarks: ratios measured side by side, printed, kept and never asserted; hours. One compares on
+#                MNIST, from the folder that ARCHBENCH_DATA names; those of a CUDA device say where there is none
 # Each sets up .venv first where it is missing.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -38,6 +38,8 @@ bench: $(READY)
 	$(BIN)/python tests/bench/scale.py
 	$(BIN)/python tests/bench/startup.py
 	$(BIN)/python tests/bench/training.py
+	$(BIN)/python tests/bench/training.py --device cuda
+	$(BIN)/python tests/bench/together.py
 	$(BIN)/python tests/bench/comparison.py
 	$(BIN)/python tests/bench/report.py
 	$(BIN)/python tests/bench/page.py

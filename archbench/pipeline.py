@@ -28,6 +28,9 @@ from archbench.store import Owner, Store
 from archbench.sweep import Sweep
 from archbench.timing import Protocol
 
+# A card takes their steps in turn, so that more do no more in all; but while one starts another computes.
+MOST_ON_CUDA = 4
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -221,4 +224,5 @@ def _workers(plan: Plan, manner: Manner, runner: Runner) -> int:
         return 0
     if not runner.local:
         return manner.workers or sys.maxsize  # as many as its nodes have room for
-    return manner.workers or (1 if plan.study.device == "cuda" else max(1, usable_cores() // plan.study.threads))
+    fitting = max(1, usable_cores() // plan.study.threads)
+    return manner.workers or (min(fitting, MOST_ON_CUDA) if plan.study.device == "cuda" else fitting)

@@ -6,6 +6,7 @@ import contextlib
 import io
 import signal
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -160,6 +161,16 @@ def test_workers_and_this_process_come_to_the_same_weights(tmp_path):
     steps = [step for step in told if step.stage == "train"]
     assert sum(step.finished for step in steps) == 4
     assert steps[-1].done == pytest.approx(steps[-1].total)
+
+
+@pytest.mark.parametrize(
+    ("device", "threads", "asked", "expected"),
+    [("cpu", 1, None, 16), ("cpu", 3, None, 5), ("cuda", 1, None, 4), ("cuda", 8, None, 2), ("cuda", 1, 9, 9)],
+)
+def test_runs_at_a_time_are_what_cores_and_cards_have_room_for(monkeypatch, device, threads, asked, expected):
+    monkeypatch.setattr(pipeline, "usable_cores", lambda: 16)
+    plan = SimpleNamespace(study=SimpleNamespace(device=device, threads=threads))
+    assert pipeline._workers(plan, Manner(asked), SimpleNamespace(local=True)) == expected
 
 
 def test_a_long_training_is_normalised_in_the_quick_way_wherever_it_runs(tmp_path, monkeypatch):

@@ -176,7 +176,7 @@ Retime = Annotated[bool, typer.Option("--retime", help="Time again what is timed
 Workers = Annotated[
     int | None,
     typer.Option(
-        "--workers", "-j", min=0, rich_help_panel=MEASURING, show_default="cores / threads",
+        "--workers", "-j", min=0, rich_help_panel=MEASURING, show_default="cores / threads, on CUDA 4 at most",
         help="Training processes at a time; 0 trains in this one.",
     ),
 ]  # fmt: skip

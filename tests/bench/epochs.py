@@ -144,7 +144,8 @@ def archbench(spec: dict, precision: str, turns: Turns) -> None:
     turns.wait()
     recipe = Recipe(batch_size=spec["batch_size"], epochs=FOREVER, precision=precision)
     on_cuda = spec["device"] == "cuda"
-    knobs = Knobs(quick_norm=not on_cuda, cuda_graph=on_cuda)  # as a training of some length has it
+    # As a training of some length has it.
+    knobs = Knobs(quick_norm=not on_cuda, cuda_graph=spec.get("cuda_graph", on_cuda))
     train(lambda: make_net(spec), dataset, recipe, spec["device"], on_epoch=on_epoch, knobs=knobs)
 
 

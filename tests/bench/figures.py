@@ -56,6 +56,14 @@ def goal(what: str, measured: float | None, *, most: float | None = None, least:
     return {"what": what, "goal": asked, "measured": measured, "verdict": verdict}
 
 
+def no_card() -> bool:
+    """Whether there is no CUDA device, which is said."""
+    missing = capture().gpu is None
+    if missing:
+        print("left out: there is no CUDA device that torch can use")
+    return missing
+
+
 def keep(
     section: str,
     tables: dict[str, list[Row]],

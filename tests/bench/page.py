@@ -15,8 +15,8 @@ from figures import FOLDER, SMOKE, Row, shown, table
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs/performance.md"
 SECTIONS = (
-    "training", "training_cuda", "comparison", "scale", "startup", "ratios", "sizing", "counters", "isolation", "store",
-    "report",
+    "training", "training_cuda", "together", "comparison", "scale", "startup", "ratios", "sizing", "counters",
+    "isolation", "store", "report",
 )  # fmt: skip
 HEAD = """# Performance
 
@@ -57,7 +57,7 @@ def section_of(section: str, of: Row) -> str:
     commit = (environment["commit"] or "unknown")[:7] + (" with changes" if environment["dirty"] else "")
     told = f"`{of['command']}`, {of['date'][:10]}, archbench at {commit}, {libraries}"
     tables = [f"**{title}**\n\n{table(rows, 'pipe')}" for title, rows in of["tables"].items() if rows]
-    return "\n\n".join([about(section), told, *tables])
+    return "\n\n".join([about(section), told, *filter(None, [of.get("note")]), *tables])
 
 
 def machine_of(name: str, kept: dict[str, Row]) -> str:

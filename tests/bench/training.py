@@ -22,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from figures import Row, arguments, goal, keep, table
+from figures import Row, arguments, goal, keep, no_card, table
 from others import Unavailable, interpreter
 from scipy.stats import bootstrap
 from turns import Lost, Rival, orders
@@ -207,6 +207,8 @@ def main() -> None:
     parser.add_argument("--net", choices=[net[0] for net in nets_of("cuda")], action="append", help="only these nets")
     options = parser.parse_args()
     device, (rounds, scale) = options.device, (2, 8) if options.smoke else (options.turns, 1)
+    if device == "cuda" and no_card():
+        return
     foreign = None
     if device == "cpu":
         try:
@@ -214,27 +216,33 @@ def main() -> None:
         except Unavailable as why:
             print(f"{' and '.join(FOREIGN)} are left out: {why}")
     peaks = {precision: peaks_of(device, precision, 1, capture(), refresh=True) for precision in PRECISIONS[device]}
-    tables, goals, raw, versions = {}, [], {}, {}
+    section = "training" if device == "cpu" else "training_cuda"
+    tables: dict[str, list[Row]] = {
+        "Peaks": [
+            {"precision": name, "GFLOP/s": one.flops_per_s / 1e9, "GB/s": one.bytes_per_s / 1e9}
+            for name, one in peaks.items()
+        ]
+    }
+    goals, raw, versions = [], {}, {}
+    print(table(tables["Peaks"]), flush=True)
     with timing_on(device, print):
         for net in nets_of(device):
-            if net[0] in (options.net or [net[0]]):
-                rows, of = measured(net, device, rounds, scale, foreign, peaks)
-                spec = of["spec"]
-                title = f"{net[0]} at {net[2]}, batches of {net[5]}, {rounds} turns of {spec['samples']:,} samples each"
-                print(f"\n{title}\n{table(rows)}", flush=True)
-                tables[title], raw[net[0]] = rows, of
-                goals += goals_of(net[0], device, rows)
-                if net == ON_CUDA:
-                    tables["Beside a harness for CIFAR-10"] = beside_harness(rows, spec)
-                versions |= {k: v for facts in of["facts"].values() for k, v in facts.items() if k != "params"}
-    tables["Peaks"] = [
-        {"precision": name, "GFLOP/s": one.flops_per_s / 1e9, "GB/s": one.bytes_per_s / 1e9}
-        for name, one in peaks.items()
-    ]
-    section = "training" if device == "cpu" else "training_cuda"
-    keep(section, tables, goals, raw=raw, versions=versions, smoke=options.smoke, quiet=True)
-    for rows in (tables.get("Beside a harness for CIFAR-10", []), tables["Peaks"], goals):
-        print(f"\n{table(rows)}" if rows else "")
+            if net[0] not in (options.net or [net[0]]):
+                continue
+            rows, of = measured(net, device, rounds, scale, foreign, peaks)
+            spec = of["spec"]
+            title = f"{net[0]} at {net[2]}, batches of {net[5]}, {rounds} turns of {spec['samples']:,} samples each"
+            own = {title: rows}
+            if net == ON_CUDA:
+                own["Beside a harness for CIFAR-10"] = beside_harness(rows, spec)
+            for name, shown in own.items():
+                print(f"\n{name}\n{table(shown)}", flush=True)
+            tables, raw[net[0]] = {**tables, **own}, of
+            goals += goals_of(net[0], device, rows)
+            versions |= {k: v for facts in of["facts"].values() for k, v in facts.items() if k != "params"}
+            # After each net, so that what was measured is kept whatever comes.
+            keep(section, tables, goals, raw=raw, versions=versions, smoke=options.smoke, quiet=True)
+    print(f"\n{table(goals)}")
 
 
 if __name__ == "__main__":
