@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from archbench.schema import Device, Metrics, Precision, Recipe, Split
     from archbench.snapshots import State
 
-EVALUATION_BATCH: dict[str, int] = {"cpu": 256, "cuda": 1024}  # of small nets a card does many at a time
+EVALUATION_BATCH = 256
+# A card does more small images at a time, and large ones might not fit.
+MOST_ON_CUDA, VALUES_ON_CUDA = 1024, 2**22
 
 
 def train(
@@ -192,12 +194,19 @@ def evaluate(
 
     net.eval()
     device = labels.device.type
-    sums, size = _zeros(1 if labels.ndim == 1 else labels.shape[1], device), EVALUATION_BATCH[device]
+    sums = _zeros(1 if labels.ndim == 1 else labels.shape[1], device)
+    size = evaluation_batch(device, images[0].numel())
     with torch.inference_mode(), forward_pass(device, precision):
         for batch, target in zip(images.split(size), labels.split(size), strict=True):
             sums += tally(net(prepare(batch)), target, k)
             on_step()
     return metrics_of(sums, len(labels))
+
+
+def evaluation_batch(device: str, values: int) -> int:
+    """Return how many images of so many values each are evaluated at a time."""
+    fitting = min(MOST_ON_CUDA, VALUES_ON_CUDA // values) if device == "cuda" else 0
+    return max(EVALUATION_BATCH, fitting)
 
 
 def _seed(seed: int, epoch: int) -> None:

@@ -237,6 +237,14 @@ def test_a_step_that_breaks_the_weights_is_a_divergence_even_where_its_own_loss_
     assert result.test is None
 
 
+@pytest.mark.parametrize(
+    ("device", "shape", "expected"),
+    [("cpu", (1, 8, 8), 256), ("cuda", (1, 28, 28), 1024), ("cuda", (3, 64, 64), 341), ("cuda", (3, 224, 224), 256)],
+)
+def test_a_card_evaluates_more_images_at_a_time_where_they_are_small(device, shape, expected):
+    assert training.evaluation_batch(device, math.prod(shape)) == expected
+
+
 def test_threads_are_set_and_put_back():
     before = torch.get_num_threads()
     with torch_threads(1):

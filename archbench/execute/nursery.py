@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+import warnings
 from functools import cache, lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,8 @@ DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def main(control: socket.socket) -> None:
     """Serve orders until the parent is gone: each comes with the end of a job's channel."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    # Of Python 3.12 on: the threads are OpenBLAS's, which it ends before a fork by itself.
+    warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
     with contextlib.suppress(Exception):  # what it is shows below, where there is a log to say it in
         _import()
     message, ends, _, _ = socket.recv_fds(control, 1 << 20, 1)
