@@ -6,6 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from archbench.figures.names import fitting, plain
 from archbench.figures.save import missing_glyphs
@@ -102,9 +103,10 @@ def placed(sizes: Array, anchors: Array, marks: Array, bounds: Array, scale: flo
         if not free.any():
             return None
         covered = np.zeros(len(centres))
+        # In units of what a label and a mark reach the boxes are squares; their edges are left out.
         reach = half + scale * MARK_PT
-        beside, level = (np.abs(centres[free, axis, None] - marks[:, axis]) < reach[axis] for axis in (0, 1))
-        covered[free] = (beside & level).sum(axis=1)
+        tree = cKDTree(marks / reach, balanced_tree=False)
+        covered[free] = tree.query_ball_point(centres[free] / reach, np.nextafter(1, 0), np.inf, return_length=True)
         cost = rings.ravel() + COVERS * covered + TURNS * np.tile(np.arange(len(ANGLES)), len(RINGS_PT))
         found[place] = centres[np.where(free, cost, np.inf).argmin()]
         taken.append(place)

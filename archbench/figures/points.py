@@ -10,7 +10,7 @@ import numpy as np
 from archbench import stats
 from archbench.columns import place_of
 from archbench.figures.labels import Name, label, shared_legend
-from archbench.figures.names import fitting, named, rows_of, rows_where, value_words, values_of
+from archbench.figures.names import fitting, named, rows_where, value_words, values_of
 from archbench.figures.quantities import log_ticks, scaled_axis, widen
 from archbench.figures.style import looks, text_pt
 
@@ -88,31 +88,43 @@ def points(
     done = frame.loc[frame["status"] == "done", [column for column in kept if column in frame]]
     done = done.dropna(subset=[column for column in (x, Y) if column in done]) if x in done else done.iloc[:0]
     done = done.drop_duplicates(["series", *by, "params", "seed"])
-    rows: list[dict[str, Any]] = []
-    for key, group in done.groupby(["series", *by, "params"], sort=False, dropna=False):
-        own = dict(zip(["series", *by], key, strict=False))
-        xs, ys = group[x].astype(float).tolist(), group[Y].astype(float).tolist()
-        rows += [
-            {**own, "what": "run", x: at, Y: accuracy, "seed": seed}
-            for at, accuracy, seed in zip(xs, ys, group["seed"], strict=True)
-        ]
-        ends = (float(group.iloc[0].get(f"{x}_{end}", math.nan)) for end in ("low", "high"))  # of a time
-        mean, place = stats.mean(ys), place_of(xs, *ends)
-        if mean is not None and place is not None:
-            rows.append({
-                **own, "what": "mean", x: place.value, "x_low": place.low, "x_high": place.high, Y: mean.value,
-                "low": mean.low, "high": mean.high, "n": mean.n,
-            })  # fmt: skip
+    group = done.groupby(["series", *by, "params"], sort=False, dropna=False).ngroup()
+    runs = done[[column for column in ("series", *by, x, Y, "seed") if column in done]]
+    parts = [runs.assign(what="run", group=group), _means(done, group.to_numpy(), x, by)]
     if published is not None and len(published):
         shared = {column: done.drop_duplicates("series").set_index("series")[column] for column in by}
         own_values = {column: published["series"].map(values) for column, values in shared.items()}
-        rows += rows_of(published.assign(what="published", **own_values))
+        parts.append(published.assign(what="published", group=len(done), **own_values))
     columns = list(dict.fromkeys(
         ["what", "series", *by, x, "x_low", "x_high", Y, "low", "high", "n", "seed", "source"]
     ))  # fmt: skip
-    data = pd.DataFrame(rows).reindex(columns=columns).astype({"n": "Int64", "seed": "Int64"})
+    data = pd.concat(parts, ignore_index=True).sort_values("group", kind="stable", ignore_index=True)
+    data = data.reindex(columns=columns).astype({"n": "Int64", "seed": "Int64"})
     whole = x in frame and pd.api.types.is_integer_dtype(frame[x]) and (data[x].astype(float) % 1 == 0).all()
     return data.astype({x: "Int64" if whole else float, Y: float, "low": float, "high": float})
+
+
+def _means(done: pd.DataFrame, group: NDArray[Any], x: str, by: Sequence[str]) -> pd.DataFrame:
+    """Return the mean of each group of runs, in the order of the groups' numbers."""
+    import pandas as pd
+
+    order = np.argsort(group, kind="stable")
+    places = np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if len(order) else []
+    values = {name: done[name].to_numpy(float) for name in (x, f"{x}_low", f"{x}_high", Y) if name in done}
+    rows: list[dict[str, Any]] = []
+    for where in places:
+        first = where[0]
+        mean = stats.mean(values[Y][where].tolist())
+        # Of a measured time.
+        ends = (float(values[name][first]) if name in values else math.nan for name in (f"{x}_low", f"{x}_high"))
+        place = place_of(values[x][where].tolist(), *ends)
+        if mean is not None and place is not None:
+            rows.append({
+                **{name: done[name].iloc[first] for name in ("series", *by)}, "what": "mean", x: place.value,
+                "x_low": place.low, "x_high": place.high, Y: mean.value, "low": mean.low, "high": mean.high,
+                "n": mean.n, "group": group[first],
+            })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def draw_points(
