@@ -127,6 +127,11 @@ class Running:
         return self.process.returncode, out, err
 
 
+def with_path(folder: Path) -> str:
+    """Return where processes look for modules, with a folder before all others."""
+    return os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
 def parent_of(pid: int) -> int:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
