@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from conftest import QUICK
 from processes import BRIEFLY, Running, attempts, done_rows, linux, results
 from test_cli import invoke
 
+from archbench import pipeline
 from archbench.loading import load
+from archbench.manner import Manner
 from archbench.store import FILE_NAME
 
 WORDS = ("compare", "mlp", "--budgets", "60k", "--epochs", "4", "--seeds", "3", *BRIEFLY, "--workers", "2")
@@ -34,7 +37,7 @@ def small_disk(folder, size):
 
 
 @linux
-def test_disk_full(tmp_path):
+def test_disk_full(tmp_path, monkeypatch, capsys):
     """The sweep stops, names the path, and every commit is kept; with room the same command comes to its end."""
     disk = tmp_path / "disk"
     with small_disk(disk, "1500k"):
@@ -48,10 +51,10 @@ def test_disk_full(tmp_path):
         subprocess.run(["mount", "-o", "remount,size=100m", str(disk)], check=True)
         before = done_rows(disk / "out")
         attempts(disk / "out")  # the store is sound
-        code, out, err = Running(*WORDS, "--out", disk / "out").end()
+        code, out, err = invoke(monkeypatch, capsys, *WORDS, "--out", disk / "out")
         assert code == 0, out + err
         assert before.items() <= done_rows(disk / "out").items()
-        code, out, err = Running(*WORDS, "--out", tmp_path / "whole").end()
+        pipeline.run(load(disk / "out").study, tmp_path / "whole", manner=Manner(0), protocol=QUICK)
         assert results(disk / "out") == results(tmp_path / "whole")
 
 

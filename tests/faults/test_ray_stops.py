@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from processes import MARK, SWEEP, Running, attempts, linux, results
+from processes import SWEEP, Running, attempts, linux, results, with_path
 from test_stops import SLOW
 
 from archbench import pipeline
@@ -22,7 +22,6 @@ from archbench.study import make_study
 pytest.importorskip("ray", reason="needs Ray: pip install 'archbench[ray]'")
 
 pytestmark = linux
-SLOW_THERE = "import os" + SLOW.replace("self.training:", f"self.training and {MARK!r} in os.environ:")
 ON_RAY = SWEEP.replace("Manner(workers)", "Manner(workers, executor='ray', tune=False)")
 
 
@@ -35,11 +34,10 @@ def waits_for_ray(process):
 
 
 def test_a_driver_that_is_killed_or_stopped_leaves_nothing_running_and_its_runs_go_on(tmp_path, monkeypatch):
-    (tmp_path / "slow_models.py").write_text(SLOW_THERE)
+    (tmp_path / "slow_models.py").write_text(SLOW)
     study = {"models": ["slow_models:slow"], "budgets": ["3k"], "seeds": 1, "epochs": 20}
     asked = (tmp_path / "out", 2, json.dumps(study))
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    start = partial(Running, *asked, code=ON_RAY, cwd=tmp_path, PYTHONPATH=path)
+    start = partial(Running, *asked, code=ON_RAY, cwd=tmp_path, PYTHONPATH=with_path(tmp_path))
     killed = start()
     killed.wait_for_epochs(tmp_path / "out")
     killed.process.kill()

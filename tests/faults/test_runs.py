@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import sys
 
 import pytest
 from conftest import QUICK, small_study
 from processes import BRIEFLY, TIMES, Running, attempts, linux
+from test_cli import invoke
 
 from archbench import pipeline
 from archbench.execute import LOGS_FOLDER, Job, kills
@@ -81,6 +84,7 @@ def raising(num_classes, width=8): raise ValueError("no such layer")
 def leaving(num_classes, width=8): sys.exit("gone")
 def nothing(num_classes, width=8): return "a net"
 """
+UNBUILT = ("raising", "leaving", "nothing")
 
 
 @pytest.fixture
@@ -90,32 +94,49 @@ def nets(tmp_path, monkeypatch):
     return tmp_path
 
 
+def asked(folder, *models, seeds=1):
+    return (
+        "compare", *models, "--budgets", "3k", "--epochs", "2", "--seeds", seeds, *BRIEFLY, "--out", folder / "out"
+    )  # fmt: skip
+
+
 def compare(folder, *models, words=(), seeds=1):
-    return Running(
-        "compare", *models, "--budgets", "3k", "--epochs", "2", "--seeds", seeds, *BRIEFLY, "--out", folder / "out",
-        *words, cwd=folder,
-    ).end()  # fmt: skip
+    return Running(*asked(folder, *models, seeds=seeds), *words, cwd=folder).end()
 
 
 def log_of(folder, record):
     return Job("train", record.cell).log(folder / "out" / LOGS_FOLDER).read_text()
 
 
-@pytest.mark.parametrize("net", ["raising", "leaving", "nothing"])
-def test_plugin_raises_exits_or_returns_no_module(nets, net):
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory):
+    """Return the folder, the code and the words of one comparison of a good model and of all that cannot be built."""
+    folder = tmp_path_factory.mktemp("plugins")
+    (folder / "fault_nets.py").write_text(MODELS)
+    return folder, *compare(folder, "fault_nets:greedy", "mlp", *(f"fault_nets:{net}" for net in UNBUILT))
+
+
+@pytest.mark.parametrize("net", UNBUILT)
+def test_plugin_raises_exits_or_returns_no_module(plugins, net, tmp_path, monkeypatch, capsys):
     """A failed row with the plugin's own traceback in its log; the other model is done."""
-    code, out, err = compare(nets, "mlp", f"fault_nets:{net}")
+    folder, code, out, err = plugins
     assert code == 3, err
     assert "Traceback" not in out + err
-    good, bad = load(nets / "out").records
+    by_model = {record.cell.model: record for record in load(folder / "out").records}
+    good, bad = by_model["mlp"], by_model[f"fault_nets:{net}"]
     assert (good.status, bad.status) == ("done", "failed")
-    log = log_of(nets, bad)
+    log = log_of(folder, bad)
     assert "Traceback" in log
     assert {"raising": "no such layer", "leaving": "SystemExit: gone", "nothing": "str"}[net] in log
     if net != "nothing":
         assert f"in {net}" in log
     assert f"failed: fault_nets:{net}@3k seed 0" in err
     assert ".log" in err
+    shutil.copytree(folder / "out", tmp_path / "out")  # its part alone has the same exit code
+    monkeypatch.syspath_prepend(str(folder))
+    words = asked(tmp_path, "mlp", f"fault_nets:{net}")
+    assert invoke(monkeypatch, capsys, *words, "--workers", "0")[0] == 3
+    sys.modules.pop("fault_nets", None)
 
 
 def test_whatever_a_model_does_costs_its_own_run(nets, monkeypatch):
@@ -132,11 +153,11 @@ def test_whatever_a_model_does_costs_its_own_run(nets, monkeypatch):
     assert became["writing"].error == "it wrote where only archbench writes, and was ended"
 
 
-def test_cpu_out_of_memory(nets):
-    code, out, err = compare(nets, "fault_nets:greedy", "mlp")
+def test_cpu_out_of_memory(plugins):
+    folder, code, out, err = plugins
     assert code == 3
     assert "Traceback" not in out + err
-    greedy, mlp = load(nets / "out").records
+    greedy, mlp, *_ = load(folder / "out").records
     assert (greedy.status, mlp.status) == ("oom", "done")
     assert "can't allocate memory" in greedy.error
     assert greedy.cell.recipe.batch_size == 64  # what was asked for, and no other
@@ -165,9 +186,10 @@ def test_the_kernels_out_of_memory_killer(tmp_path, monkeypatch):
         assert attempt.error == "the system ended its process for want of memory"
 
 
-def test_nan_or_inf_loss(tmp_path):
+def test_nan_or_inf_loss(tmp_path, monkeypatch, capsys):
     """It diverged in an epoch that is named, and the metrics up to it are kept."""
-    code, out, err = compare(tmp_path, "mlp", words=("--lr", "1e9", "--optimizer", "sgd"), seeds=2)
+    words = (*asked(tmp_path, "mlp", seeds=2), "--lr", "1e9", "--optimizer", "sgd")
+    code, out, err = invoke(monkeypatch, capsys, *words)
     assert code == 3
     assert "Traceback" not in out + err
     for record in load(tmp_path / "out").records:
