@@ -153,9 +153,14 @@ def test_whatever_a_model_does_costs_its_own_run(nets, monkeypatch):
     assert became["writing"].error == "it wrote where only archbench writes, and was ended"
 
 
-def test_cpu_out_of_memory(plugins):
+def test_cpu_out_of_memory(plugins, tmp_path, monkeypatch, capsys):
     folder, code, out, err = plugins
     assert code == 3
+    shutil.copytree(folder / "out", tmp_path / "out")  # alone it has the same exit code
+    monkeypatch.syspath_prepend(str(folder))
+    words = (*asked(tmp_path, "fault_nets:greedy", "mlp"), "--workers", "0", "--retry", "none")
+    assert invoke(monkeypatch, capsys, *words)[0] == 3
+    sys.modules.pop("fault_nets", None)
     assert "Traceback" not in out + err
     greedy, mlp, *_ = load(folder / "out").records
     assert (greedy.status, mlp.status) == ("oom", "done")
