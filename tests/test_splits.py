@@ -7,7 +7,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from archbench.data import SPLITS, Parts, load_dataset
+from archbench.data import SPLITS, Parts, load_dataset, splits
 from archbench.data.splits import divide, parse_split, stratified
 from archbench.data.views import seen
 from archbench.errors import DataError, InputError
@@ -220,3 +220,19 @@ def test_splits_of_two_shapes_and_empty_ones_are_refused():
         made(train=(40, 8), test=(10, 9))
     with pytest.raises(DataError, match="the validation split of made is empty"):
         made(train=(40, 8), validation=(0, 8), test=(10, 8))
+
+
+@pytest.mark.parametrize("shape", [(2000,), (1200, 4)])
+def test_a_draw_of_many_images_is_kept_and_is_the_same(monkeypatch, tmp_path, shape):
+    labels = torch.randint(5, shape, generator=torch.Generator().manual_seed(0))
+    first = stratified(labels, 300, 7)
+    monkeypatch.setattr(splits, "_drawn", lambda *of: pytest.fail("it was drawn again"))
+    assert all(map(torch.equal, stratified(labels, 300, 7), first))
+    monkeypatch.undo()
+    monkeypatch.setenv("ARCHBENCH_CACHE", str(tmp_path / "other"))
+    assert all(map(torch.equal, stratified(labels, 300, 7), first))
+    others = [stratified(labels, 300, 8), stratified(labels, 301, 7)]
+    if labels.ndim == 1:  # several labels an image play no part
+        others.append(stratified(labels.flip(0), 300, 7))
+    assert not any(torch.equal(first[1], other[1]) for other in others)
+    assert all(len(rest) + len(chosen) == len(labels) for rest, chosen in others)

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
 from archbench.data import Parts, Request, register_dataset
+from archbench.data.cache import cached
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @register_dataset(
@@ -14,10 +21,16 @@ from archbench.data import Parts, Request, register_dataset
 def load(request: Request) -> Parts:  # noqa: ARG001 - nothing can be asked for
     """Load the 1x8x8 images; their 17 levels of gray are spread over 0 to 255."""
     import torch
+
+    kept = cached("digits", metadata.version("scikit-learn"), _arrays)  # the library takes a second to import
+    images = (torch.from_numpy(kept["images"]) * (255 / 16)).round().to(torch.uint8)[:, None]
+    labels = torch.from_numpy(kept["target"]).long()
+    classes = tuple(str(name) for name in kept["target_names"].tolist())
+    return Parts({"all": images}, {"all": labels}, classes, "scikit-learn's digits (UCI ML repository)")
+
+
+def _arrays() -> dict[str, NDArray[Any]]:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
-    images = torch.from_numpy(bunch.images * (255 / 16)).round().to(torch.uint8)[:, None]
-    labels = torch.from_numpy(bunch.target).long()
-    classes = tuple(str(name) for name in bunch.target_names)
-    return Parts({"all": images}, {"all": labels}, classes, "scikit-learn's digits (UCI ML repository)")
+    return {name: bunch[name] for name in ("images", "target", "target_names")}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from typing import TYPE_CHECKING
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
 
+from archbench.data.cache import cached
 from archbench.errors import DataError, InputError
 from archbench.units import grouped, number
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     Index = Mapping[str, Tensor]  # by split: which images of the part that they are taken from
 
 VALIDATION_SHARE = 0.1  # of a source's training images, where it has no validation split
+MANY = 1000  # images, of which the draw is kept
 THIRDS = (0.6, 0.2, 0.2)  # train, validation, test, where a source has no split at all
 
 
@@ -108,15 +112,31 @@ def stratified(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
     Images with several labels, and remainders smaller than the number of classes, are drawn without regard to class.
     Where a class is too small, or fewer are chosen than there are classes, shares are kept as nearly as can be.
+    What is drawn of many images is kept in the cache: to import what draws takes longer than all else.
     """
     import torch
-    from sklearn.model_selection import train_test_split
 
     everything, nothing = torch.arange(len(labels)), torch.arange(0)
     if count == len(labels):
         return nothing, everything
     if count == 0:
         return everything, nothing
+
+    def drawn() -> dict[str, Any]:
+        rest, chosen = _drawn(labels, count, seed)
+        return {"rest": rest.numpy(), "chosen": chosen.numpy()}
+
+    if len(labels) < MANY:
+        return _drawn(labels, count, seed)
+    told = (metadata.version("scikit-learn"), hashlib.sha256(labels.numpy().tobytes()).hexdigest(), labels.shape)
+    kept = cached("split", repr((*told, count, seed)), drawn)
+    return torch.from_numpy(kept["rest"]), torch.from_numpy(kept["chosen"])
+
+
+def _drawn(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    import torch
+    from sklearn.model_selection import train_test_split
+
     of_each: Sequence[int] | None = labels.tolist() if labels.ndim == 1 else None
     classes = len(set(of_each)) if of_each else 1
     if of_each and len(labels) - count < classes <= count:
