@@ -382,7 +382,8 @@ def test_a_comparison_of_everything_that_learns(monkeypatch, capsys, tmp_path):
 def test_frozen_features_are_kept_and_that_is_recorded(monkeypatch, capsys, tmp_path):
     code, out, err = invoke(
         monkeypatch, capsys, "compare", "torchvision:resnet18", "--freeze", "backbone", "--head", "16", "--input",
-        "3x32x32", "--epochs", "2", "--seeds", "1", "--workers", "0", "--out", tmp_path / "frozen", "--json", "-q",
+        "3x32x32", "--limit", "100", "--epochs", "2", "--seeds", "1", "--workers", "0", "--out", tmp_path / "frozen",
+        "--json", "-q",
     )  # fmt: skip
     assert code == 0, err
     (run,) = json.loads(out)["runs"]

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
 from rich.console import Console
-from test_cli import BRIEFLY, invoke
+from test_cli import invoke
 from test_tables import BASE, record
 
 import zoo
@@ -367,7 +367,8 @@ def piped(command, *, env=None):
     )  # fmt: skip
 
 
-COMPARE = f'"$PY" -m archbench compare mlp linear --budgets 3k --epochs 2 --seeds 1 {" ".join(BRIEFLY)} --out {{}}'
+QUICKLY = "--processes 0 --max-seconds 0"
+COMPARE = f'"$PY" -m archbench compare mlp linear --budgets 3k --epochs 2 --seeds 1 {QUICKLY} --out {{}}'
 
 
 @pytest.mark.parametrize("to", ["| head -1", "2>&1 | head -1", ">&- 2>&-", "2> /dev/full > /dev/null"])
