@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from PIL import Image
+from processes import TIMES
 from rich.console import Console
 from test_cli import invoke
 from test_tables import BASE, record
@@ -371,7 +372,11 @@ QUICKLY = "--processes 0 --max-seconds 0"
 COMPARE = f'"$PY" -m archbench compare mlp linear --budgets 3k --epochs 2 --seeds 1 {QUICKLY} --out {{}}'
 
 
-@pytest.mark.parametrize("to", ["| head -1", "2>&1 | head -1", ">&- 2>&-", "2> /dev/full > /dev/null"])
+# The short form has both streams broken, and one closed while the other is full.
+SINKS = ["2>&1 | head -1", ">&- 2> /dev/full", "| head -1", ">&- 2>&-", "2> /dev/full > /dev/null"]
+
+
+@pytest.mark.parametrize("to", SINKS[: 2 if TIMES < 10 else None])
 def test_the_work_goes_on_to_its_end_when_nobody_reads(to, tmp_path):
     done = piped(f"{COMPARE.format(tmp_path / 'r')} {to}")
     assert done.returncode == 0, done.stderr
