@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 
 ALLOCATOR_VARIABLE = "ARCHBENCH_ALLOCATOR"
-FORKING = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}  # whether there is a card is asked so that it can be forked
+# Torch asks the driver, not CUDA, whether there is a card: what is forked behind CUDA's answer could not use it.
+FORKING = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
 KEEPING = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**32)}  # glibc's: no mmap, nothing trimmed
 AMPERE = (8, 0)  # the first CUDA devices that multiply in bfloat16
 PRECISIONS = get_args(Precision)

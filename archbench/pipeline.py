@@ -28,9 +28,6 @@ from archbench.store import Owner, Store
 from archbench.sweep import Sweep
 from archbench.timing import Protocol
 
-# A card takes their steps in turn, so that more do no more in all; but while one starts another computes.
-MOST_ON_CUDA = 4
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -38,6 +35,9 @@ if TYPE_CHECKING:
     from archbench.execute import Runner
     from archbench.plan import Datasets, Plan, Report
     from archbench.schema import Cell, Record
+
+# Runs at a time: a card takes their steps in turn, so that more do no more in all; but while one starts others compute.
+MOST_ON_CUDA = 4
 
 
 def run(

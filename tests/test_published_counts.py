@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 
 import pytest
 
-from archbench.cost import published
 from archbench.cost.published import PublishedCount, published_counts
 from archbench.model_words import published_words
 
@@ -16,10 +14,7 @@ TABLE = Path(__file__).parents[1] / "docs" / "torchvision-counts.md"
 
 @pytest.fixture(scope="module")
 def rows():
-    with pytest.MonkeyPatch.context() as patch:
-        # Many entries are other weights of one net at one size, which is counted alike each time.
-        patch.setattr(published, "_count", cache(published._count))
-        return published_counts()
+    return published_counts()
 
 
 def test_all_weight_entries_agree_to_the_printed_digits(rows):

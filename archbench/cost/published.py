@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from archbench.cost.trace import counted, trace
@@ -59,6 +60,7 @@ def published_counts(on_model: Callable[[str], object] = lambda name: None) -> l
     return found
 
 
+@cache  # many entries are other weights of one model at one size
 def _count(name: str, side: int) -> tuple[int, int]:
     import torch
 

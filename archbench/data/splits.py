@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 VALIDATION_SHARE = 0.1  # of a source's training images, where it has no validation split
 MANY = 1000  # images, of which the draw is kept
+VERSION = 1
+"""Raised whenever the same call draws other images: part of the keys of what is cached."""
 THIRDS = (0.6, 0.2, 0.2)  # train, validation, test, where a source has no split at all
 
 
@@ -128,8 +130,9 @@ def stratified(labels: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
 
     if len(labels) < MANY:
         return _drawn(labels, count, seed)
-    told = (metadata.version("scikit-learn"), hashlib.sha256(labels.numpy().tobytes()).hexdigest(), labels.shape)
-    kept = cached("split", repr((*told, count, seed)), drawn)
+    content = hashlib.sha256(labels.numpy().tobytes()).hexdigest()
+    told = (VERSION, metadata.version("scikit-learn"), content, tuple(labels.shape), count, seed)
+    kept = cached("split", repr(told), drawn)
     return torch.from_numpy(kept["rest"]), torch.from_numpy(kept["chosen"])
 
 

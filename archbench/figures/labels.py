@@ -87,6 +87,7 @@ def placed(sizes: Array, anchors: Array, marks: Array, bounds: Array, scale: flo
         scale: of the distances, where text and marks are larger than usual.
     """
     found = np.full_like(anchors, np.nan)
+    marks = marks[np.isfinite(marks).all(axis=1)]  # what is nowhere is in nobody's way
     taken: list[int] = []
     distances = np.linalg.norm(anchors[:, None] - anchors[None], axis=2)
     order = np.argsort(-(distances < 3 * sizes[:, 1:].max(initial=0)).sum(axis=1), kind="stable")

@@ -90,6 +90,7 @@ def points(
     done = done.drop_duplicates(["series", *by, "params", "seed"])
     group = done.groupby(["series", *by, "params"], sort=False, dropna=False).ngroup()
     runs = done[[column for column in ("series", *by, x, Y, "seed") if column in done]]
+    runs = runs.astype({column: float for column in (x, Y) if column in runs})
     parts = [runs.assign(what="run", group=group), _means(done, group.to_numpy(), x, by)]
     if published is not None and len(published):
         shared = {column: done.drop_duplicates("series").set_index("series")[column] for column in by}
@@ -98,7 +99,8 @@ def points(
     columns = list(dict.fromkeys(
         ["what", "series", *by, x, "x_low", "x_high", Y, "low", "high", "n", "seed", "source"]
     ))  # fmt: skip
-    data = pd.concat(parts, ignore_index=True).sort_values("group", kind="stable", ignore_index=True)
+    filled = [part for part in parts if len(part)] or parts[:1]
+    data = pd.concat(filled, ignore_index=True).sort_values("group", kind="stable", ignore_index=True)
     data = data.reindex(columns=columns).astype({"n": "Int64", "seed": "Int64"})
     whole = x in frame and pd.api.types.is_integer_dtype(frame[x]) and (data[x].astype(float) % 1 == 0).all()
     return data.astype({x: "Int64" if whole else float, Y: float, "low": float, "high": float})

@@ -44,6 +44,13 @@ def test_a_label_evades_marks_and_edges():
     assert centre[0] + 30 <= 500
 
 
+def test_marks_that_are_nowhere_are_in_nobodys_way():
+    label = np.array([[60.0, 12.0]]), np.array([[250.0, 150.0]])
+    marks = np.array([[np.nan, 150.0], [260.0, np.inf], [300.0, 150.0]])
+    assert np.array_equal(placed(*label, marks, BOUNDS), placed(*label, marks[2:], BOUNDS))
+    assert not np.array_equal(placed(*label, marks, BOUNDS), placed(*label, marks[:2], BOUNDS))
+
+
 def test_where_there_is_no_room_none_is_written():
     assert placed(np.array([[600.0, 12.0]]), np.array([[250.0, 150.0]]), np.empty((0, 2)), BOUNDS) is None
     assert placed(np.empty((0, 2)), np.empty((0, 2)), np.empty((0, 2)), BOUNDS) == pytest.approx(np.empty((0, 2)))
