@@ -93,8 +93,6 @@ def _warm_up(setup: Setup) -> partial[Dataset]:
     def dataset_of(name: str, view: View) -> Dataset:
         return load_dataset(name, setup.data_root, view=view)
 
-    gc.collect()
-    gc.freeze()  # so that children do not copy pages only to count references
     return partial(dataset_of)
 
 
@@ -112,6 +110,8 @@ def _serve(control: socket.socket, dataset_of: partial[Dataset], setup: Setup) -
         if order.quick_norm:
             from archbench.quick import loops  # noqa: F401 - a second, once for all that are forked from here
         dataset = dataset_of(order.dataset, order.view)
+        gc.collect()
+        gc.freeze()  # else each child looks through all that is here, and so copies it
         process = os.fork()
     except Exception as error:  # noqa: BLE001 - a source may raise anything
         say_failed(channel, reason(error))

@@ -24,7 +24,7 @@ from zoo import registry
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc to see what is left")
 
 MODELS = """
-import asyncio, os, signal, stat, subprocess, sys, time
+import asyncio, gc, os, signal, stat, subprocess, sys, time
 from pathlib import Path
 from torch import nn
 
@@ -52,6 +52,7 @@ def first(act):
 def say(net):
     print("process", os.getpid(), "group", os.getpgid(0), "parent", os.getppid())
     print("cores", *sorted(os.sched_getaffinity(0)))
+    print("objects", len(gc.get_objects()))
     print("variables", *(f"{name}={os.environ[name]}" for name in os.environ if name.startswith(("MALLOC", "POOL"))))
     print("to standard error, with letters of others: \\u00e9", file=sys.stderr)
 
@@ -175,6 +176,13 @@ def test_each_job_has_a_process_and_a_group_of_its_own_from_one_warm_process(run
         assert process == group
         assert int(parent) == runner._warm.pid
     assert not any(map(alive, processes))
+
+
+def test_a_process_does_not_look_through_what_was_there_before_it(runner, here):
+    job = job_of("saying", limit=100)  # which scikit-learn draws, that is imported only then
+    done(runner, job)
+    (counted,) = said(here, job, "objects")
+    assert int(counted) < 20_000
 
 
 def test_a_log_of_nothing_is_not_kept(runner, here):
