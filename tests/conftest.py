@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from pathlib import Path
@@ -29,6 +30,7 @@ settings.load_profile("archbench")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+gc.set_threshold(100_000)  # as the command has it
 zoo.list_models()  # all are registered before a test looks at the registry
 torch.set_num_threads(1)  # several test processes share the cores
 
@@ -51,6 +53,13 @@ def elsewhere(tmp_path, monkeypatch):
     """Run every test in an empty folder, without the user's own settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ARCHBENCH_DATA", raising=False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _little_to_collect():
+    """What is timed or measured collects garbage first, which would look through all that the tests before imported."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

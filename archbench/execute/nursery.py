@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from archbench.collection import uncollected
 from archbench.execute.jobs import Channel, Order, Setup
 
 if TYPE_CHECKING:
@@ -65,13 +66,14 @@ def main(control: socket.socket) -> None:
 @cache
 def _import() -> None:
     """Import all that any job needs."""
-    import torch
-    import torch._dynamo  # what an optimizer's first step imports, in more than a second
+    with uncollected():  # what is imported stays: to look through it again and again takes a seventh of the time
+        import torch
+        import torch._dynamo  # what an optimizer's first step imports, in more than a second
 
-    from archbench import quick  # noqa: F401 - which a training imports
-    from archbench.budget import size_model
-    from archbench.cost import measure_cost
-    from archbench.execute import child  # noqa: F401 - all that it needs
+        from archbench import quick  # noqa: F401 - which a training imports
+        from archbench.budget import size_model
+        from archbench.cost import measure_cost
+        from archbench.execute import child  # noqa: F401 - all that it needs
 
     torch.set_num_threads(1)  # a pool of threads would not outlive the fork
     measure_cost(size_model("linear", None, (1, 8, 8), 2))  # imports what counters need

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archbench.collection import uncollected
 from archbench.environment import allocator
 from archbench.timing.protocol import Bench
 
@@ -126,10 +127,11 @@ def main(output: int, cores: tuple[int, ...]) -> None:
         pickle.dump(message, out)
         out.flush()
 
-    import torch._dynamo  # noqa: F401 - what an optimizer's first step imports, in more than a second
+    with uncollected():  # what is imported stays
+        import torch._dynamo  # noqa: F401 - what an optimizer's first step imports, in more than a second
 
-    import zoo
-    from archbench.timing.clock import clock_for
+        import zoo
+        from archbench.timing.clock import clock_for
 
     try:
         for plugin in pickle.load(source):  # noqa: S301 - from the process that started this one
