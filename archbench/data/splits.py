@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Index = Mapping[str, Tensor]  # by split: which images of the part that they are taken from
 
 VALIDATION_SHARE = 0.1  # of a source's training images, where it has no validation split
-MANY = 1000  # images, of which the draw is kept
+MANY = 200  # images, of which the draw is kept
 VERSION = 1
 """Raised whenever the same call draws other images: part of the keys of what is cached."""
 THIRDS = (0.6, 0.2, 0.2)  # train, validation, test, where a source has no split at all
