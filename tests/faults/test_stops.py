@@ -103,7 +103,7 @@ def test_sigterm_and_ctrl_c_go_on_to_the_same_bits(tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(("signal_", "code"), ENDINGS)
 def test_while_steps_are_timed_it_stops_at_once_too(tmp_path, signal_, code):
     running = Running("compare", "mlp", "linear", "--budgets", "3k", "--processes", "2", "--out", tmp_path / "out")
-    running.wait_for("warms up", stream="stderr")
+    running.wait_for("timing", stream="stderr")  # whichever of its lines is the first: they are some seconds apart
     running.process.send_signal(signal_)
     ended, out, err = running.end()
     assert ended == code
