@@ -13,6 +13,7 @@ from hypothesis import settings
 
 import zoo
 from archbench import api, timing
+from archbench.collection import collect_seldom
 from archbench.data import Dataset
 from archbench.execute import work
 from archbench.manner import Manner
@@ -30,7 +31,7 @@ settings.load_profile("archbench")
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and so would be all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-gc.set_threshold(100_000)  # as the command has it
+collect_seldom()  # as the command does
 zoo.list_models()  # all are registered before a test looks at the registry
 torch.set_num_threads(1)  # several test processes share the cores
 

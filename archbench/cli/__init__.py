@@ -14,10 +14,8 @@ import typer
 from archbench.cli import compare, cost, datasets, drawn, models, report, results, resume, streams, studies, time, tune
 from archbench.cli.options import Debug, state
 from archbench.cli.show import err, results_only
+from archbench.collection import collect_seldom
 from archbench.errors import ArchbenchError, Interrupted, reason
-
-# Between collections, instead of 700: what is imported stays, and to look through it again takes a seventh of the time.
-ALLOCATIONS = 100_000
 
 app = typer.Typer(
     name="archbench",
@@ -75,7 +73,7 @@ def _terminated(number: int, _: object) -> NoReturn:
 def main() -> None:
     """Run the command line; the entry point of the `archbench` script."""
     streams.last()
-    gc.set_threshold(ALLOCATIONS)
+    collect_seldom()
     atexit.register(gc.freeze)  # what is left then goes with the process: to look through it took a tenth of --help
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminated)

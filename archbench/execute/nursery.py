@@ -64,16 +64,16 @@ def main(control: socket.socket) -> None:
 
 
 @cache
+@uncollected()  # what is imported stays
 def _import() -> None:
     """Import all that any job needs."""
-    with uncollected():  # what is imported stays: to look through it again and again takes a seventh of the time
-        import torch
-        import torch._dynamo  # what an optimizer's first step imports, in more than a second
+    import torch
+    import torch._dynamo  # what an optimizer's first step imports, in more than a second
 
-        from archbench import quick  # noqa: F401 - which a training imports
-        from archbench.budget import size_model
-        from archbench.cost import measure_cost
-        from archbench.execute import child  # noqa: F401 - all that it needs
+    from archbench import quick  # noqa: F401 - which a training imports
+    from archbench.budget import size_model
+    from archbench.cost import measure_cost
+    from archbench.execute import child  # noqa: F401 - all that it needs
 
     torch.set_num_threads(1)  # a pool of threads would not outlive the fork
     measure_cost(size_model("linear", None, (1, 8, 8), 2))  # imports what counters need
@@ -113,7 +113,7 @@ def _serve(control: socket.socket, dataset_of: partial[Dataset], setup: Setup) -
             from archbench.quick import loops  # noqa: F401 - a second, once for all that are forked from here
         dataset = dataset_of(order.dataset, order.view)
         gc.collect()
-        gc.freeze()  # else each child looks through all that is here, and so copies it
+        gc.freeze()  # else each process looks through all that is here, and so copies it
         process = os.fork()
     except Exception as error:  # noqa: BLE001 - a source may raise anything
         say_failed(channel, reason(error))
