@@ -58,8 +58,7 @@ class Stepper:
         self._device, self._knobs = device, knobs
         self.optimizer = make_optimizer(net, recipe)
         self.scheduler = make_schedule(self.optimizer, recipe, steps_per_epoch)
-        if device == "cpu" and not knobs.compiled:  # compiled, and on CUDA, these layers are quick already
-            quicken(net, norms=knobs.quick_norm)
+        quicken(net, device, knobs)
         self._full = compiled(trained, device) if knobs.compiled else trained
         self._replays = Replays(self._work, self.optimizer) if knobs.cuda_graph else None
 

@@ -73,7 +73,7 @@ def train(
     import torch
     from torch import nn
 
-    _seed(recipe.seed, 0)
+    _seed(recipe.seed, 0, device)
     start = time.perf_counter()
     knobs = snapshots.knobs_of(resume[0]) if resume is not None else knobs
     net = resident(build(), device, dataset.input_shape, knobs.memory_format)
@@ -101,7 +101,7 @@ def train(
     diverged_epoch = None
     for number in range(first, recipe.epochs + 1):
         epoch_start = time.perf_counter()
-        _seed(recipe.seed, number)
+        _seed(recipe.seed, number, device)
         net.train()
         sums = _zeros(dataset.positions, device)  # read once an epoch
         order = torch.randperm(len(labels["train"])).to(device)  # once an epoch
@@ -152,7 +152,7 @@ def _fit(
     tested: bool,
 ) -> Training:
     """Fit a model that learns in one call; its loss is the cross-entropy of its scores, whatever it minimised."""
-    _seed(recipe.seed, 1)
+    _seed(recipe.seed, 1, labels["train"].device.type)
     start = time.perf_counter()
     net.fit(prepare(images["train"]), labels["train"])  # type: ignore[operator]
     fitted = time.perf_counter()
@@ -209,12 +209,15 @@ def evaluation_batch(device: str, values: int) -> int:
     return max(EVALUATION_BATCH, fitting)
 
 
-def _seed(seed: int, epoch: int) -> None:
+def _seed(seed: int, epoch: int, device: str) -> None:
     """Seed all generators from (seed, epoch), so that an epoch's randomness depends on nothing that came before it."""
     import torch
 
     number = int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])
-    torch.manual_seed(number)
+    # As torch.manual_seed does, which notes down the stack for each kind of device that was not used yet.
+    torch.default_generator.manual_seed(number)
+    if device == "cuda":
+        torch.cuda.manual_seed_all(number)
     random.seed(number)  # models of others may draw from these two
     np.random.seed(number)  # noqa: NPY002 - likewise
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from archbench.execute.jobs import Channel, Setup
 
 KEEP_UP_SECONDS = 0.5
+JOBS = msgspec.json.Decoder(Job)  # made once for all processes that are forked
 STOP, KEPT = b"stop", b"kept"  # what the parent says: end after the step; an epoch is committed
 
 
@@ -121,7 +122,7 @@ def _hooks(channel: Channel, told: Told) -> Hooks:
 def _first(channel: Channel) -> Job:
     while (lines := channel.lines()) is not None:
         for line in lines:
-            return msgspec.json.decode(line, type=Job)
+            return JOBS.decode(line)
     os._exit(1)  # the parent is gone
 
 

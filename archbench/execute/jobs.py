@@ -86,6 +86,11 @@ class Message:
     unwritable: tuple[str, str] | None = None
     environment: Environment | None = None
 
+    @property
+    def last(self) -> bool:
+        """Whether it says what came of the job: behind it comes nothing but the end of its process."""
+        return any(told is not None for told in (self.cost, self.memory, self.knobs, self.outcome, self.error))
+
 
 @dataclass(frozen=True)
 class Order:

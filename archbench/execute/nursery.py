@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import io
 import os
 import select
 import signal
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from archbench.collection import uncollected
+from archbench.execute.hugepages import gather
 from archbench.execute.jobs import Channel, Order, Setup
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from archbench.schema import View
 
 KEPT = 3  # data sets, as the cases of a study may take turns
+MANY = 50  # orders, behind which the second that it takes to gather this process's memory pays
 DIES_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -54,13 +57,18 @@ def main(control: socket.socket) -> None:
         os.set_blocking(end, False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake)
+    orders = 0
     while True:
         ready, _, _ = select.select([control.fileno(), awoken], [], [])
         if awoken in ready:
             os.read(awoken, 4096)
             _report_ended(control)
-        if control.fileno() in ready and not _serve(control, dataset_of, setup):
-            os._exit(0)
+        if control.fileno() in ready:
+            orders += 1
+            if orders == MANY:
+                gather()
+            if not _serve(control, dataset_of, setup):
+                os._exit(0)
 
 
 @cache
@@ -76,7 +84,9 @@ def _import() -> None:
     from archbench.execute import child  # noqa: F401 - all that it needs
 
     torch.set_num_threads(1)  # a pool of threads would not outlive the fork
-    measure_cost(size_model("linear", None, (1, 8, 8), 2))  # imports what counters need
+    # Both import more when they are first done.
+    measure_cost(size_model("linear", None, (1, 8, 8), 2))
+    torch.save({}, io.BytesIO())
 
 
 def _warm_up(setup: Setup) -> partial[Dataset]:

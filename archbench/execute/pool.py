@@ -91,15 +91,25 @@ class Runner(Protocol):
 
 @dataclass
 class _Running:
+    """A job's process.
+
+    Attributes:
+        last: when it gave the last sign.
+        open: whether it may say more. confused: what it said made no sense. hung: it was ended for want of signs.
+        over: the job is: its process said what came of it, and ends beside those of others.
+        ended: how the process did.
+    """
+
     job: Job
     channel: Channel
-    last: float  # when it gave the last sign
+    last: float
     kills: int
     process: int | None = None
     ended: Ended | None = None
     hung: bool = False
     open: bool = True
     confused: bool = False
+    over: bool = False
 
 
 class Isolated:
@@ -130,14 +140,14 @@ class Isolated:
                     self._hear(work, selector)
                     self._obey(work)
                     self._end_hung(work)
-                    self._finish(work)
+                    self._finish(work, selector)
             finally:
                 self._kill_all()
                 self._running.clear()
                 self._starting.clear()
 
     def _begin(self, work: Work, selector: selectors.BaseSelector) -> None:
-        while len(self._running) < work.workers and not work.stops.level:
+        while sum(not one.over for one in self._running) < work.workers and not work.stops.level:
             job = work.next_job()
             if job is None:
                 return
@@ -181,7 +191,8 @@ class Isolated:
             begun = self._starting.pop(0)
             begun.process, begun.last = process, time.monotonic()
         elif process == 0:
-            self._starting.pop(0).ended = Ended(1)
+            refused = self._starting.pop(0)
+            refused.ended, refused.last = Ended(1), time.monotonic()
         else:
             for running in self._running:
                 if running.process == process and running.ended is None:
@@ -199,9 +210,7 @@ class Isolated:
         lines = running.channel.lines()
         running.last = time.monotonic()
         if lines is None:
-            running.open = False
-            selector.unregister(running.channel.connection)
-            running.channel.connection.close()
+            _hang_up(running, selector)
             return
         for line in lines:
             try:
@@ -211,6 +220,10 @@ class Isolated:
                 _kill(running)
                 return
             work.heard(running.job, message, running.channel.tell)
+            if message.last:
+                running.over = True
+                work.on_end(running.job, Ended(0))
+                return
 
     def _obey(self, work: Work) -> None:
         at_once = work.stops.level > 1 or work.stops.overdue
@@ -230,13 +243,14 @@ class Isolated:
                 running.hung = True
                 _kill(running)
 
-    def _finish(self, work: Work) -> None:
+    def _finish(self, work: Work, selector: selectors.BaseSelector) -> None:
         for running in list(self._running):
             ended = running.ended
             if ended is None or (running.open and time.monotonic() - running.last < LAST_WORDS_SECONDS):
                 continue
             if running.open:  # something that it started holds the other end
                 _kill(running)
+                _hang_up(running, selector)
             by_kernel = (
                 ended.signal == signal.SIGKILL
                 and not (running.hung or running.confused)
@@ -244,6 +258,8 @@ class Isolated:
             )
             self._running.remove(running)
             remove_if_empty(running.job.log(self._setup.logs))
+            if running.over:
+                continue
             lost = ended.lost and not by_kernel
             work.on_end(
                 running.job, Ended(ended.exit_code, ended.signal, running.hung, by_kernel, lost, running.confused)
@@ -264,6 +280,13 @@ class Isolated:
         if self._warm is not None:
             self._warm.close()
             self._warm = None
+
+
+def _hang_up(running: _Running, selector: selectors.BaseSelector) -> None:
+    """Hear no more of a process."""
+    running.open = False
+    selector.unregister(running.channel.connection)
+    running.channel.connection.close()
 
 
 def _kill(running: _Running) -> None:

@@ -158,7 +158,9 @@ class _Task:
             ))  # fmt: skip
 
     def _next(self) -> Job | None:
-        """Return the job once no other archbench times on this machine, held to cores that no other has."""
+        """Return the job, once, when no other archbench times on this machine, held to cores that no other has."""
+        if self._begun:
+            return None
         free = training_now(self._job.cell.device, self._note)
         if free is None:
             self._channel.send(Said(message=Message()))

@@ -238,7 +238,7 @@ class Store:
 
     def verify(self) -> list[str]:
         """Return all that is damaged, by name: pages, rows, and rows that are missing."""
-        with self._reading():
+        with self.snapshot():  # what another is about to write is not missing
             return list(dict.fromkeys([*self.damage, *check(self._db, self.path)]))
 
     @contextmanager

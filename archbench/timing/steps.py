@@ -132,8 +132,8 @@ def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, reque
     torch.manual_seed(0)
     knobs = request.knobs or USUAL
     net = resident(build_model(sized), request.device, sized.input_shape, knobs.memory_format)
-    if request.knobs and request.device == "cpu" and not knobs.compiled:
-        quicken(net, norms=knobs.quick_norm)
+    if request.knobs:
+        quicken(net, request.device, knobs)
     net.train(subject.mode == "train")
     if getattr(net, "learns_by_fit", False) and not getattr(net, "timed_unfitted", False):
         dataset = request.datasets[sized.input_shape]

@@ -159,10 +159,25 @@ def test_no_more_processes_than_workers_are_at_work(runner):
     most = []
     heard = done(
         runner, *(job_of("quiet", number, lr=0.01 * number) for number in (1, 2, 3)),
-        on_message=lambda *_: most.append(len(runner._running)),
+        on_message=lambda *_: most.append(sum(not one.over for one in runner._running)),
     )  # fmt: skip
     assert set(most) == {1}
     assert len(heard) == 3
+
+
+def test_a_process_that_has_said_all_ends_beside_the_next(runner, monkeypatch):
+    finish, limit, begun = runner._finish, time.monotonic() + 30, []
+
+    def once_both_began(*given):
+        if len(set(begun)) == 2 or time.monotonic() > limit:
+            finish(*given)
+
+    monkeypatch.setattr(runner, "_finish", once_both_began)
+    jobs = [job_of("quiet", number, lr=0.01 * number) for number in (1, 2)]
+    heard = done(runner, *jobs, on_message=lambda job, _: begun.append(job.attempt))
+    assert time.monotonic() < limit
+    assert [news[-1] for news in heard.values()] == [Ended(0), Ended(0)]
+    assert runner._running == []
 
 
 def test_each_job_has_a_process_and_a_group_of_its_own_from_one_warm_process(runner, here):
@@ -299,7 +314,7 @@ def test_data_that_cannot_be_loaded_fail_the_run_alone(runner):
     message, ended = done(runner, lost)[1]
     assert message.outcome.status == "failed"
     assert "nowhere" in message.outcome.error
-    assert ended == Ended(1)
+    assert ended == Ended(0)
 
 
 def test_costs_are_counted_there_as_well(runner):

@@ -318,7 +318,7 @@ def test_data_that_are_not_there_fail_the_run_with_the_name_of_the_node(runner):
     assert message.outcome.status == "failed"
     assert "nowhere" in message.outcome.error
     assert "(on node " in message.outcome.error
-    assert ended == Ended(1)
+    assert ended == Ended(0)
 
 
 def test_where_the_results_folder_is_not_seen_a_run_leaves_nothing_and_begins_again(runner, here, monkeypatch):

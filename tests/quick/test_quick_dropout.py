@@ -7,6 +7,7 @@ from torch import nn
 
 from archbench.quick import quicken
 from archbench.quick.dropout import mask
+from archbench.schema import USUAL
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.5, 0.1, 0.3, 1 / 256, 0.999])
@@ -28,7 +29,7 @@ def test_a_mask_drops_at_its_rate_and_makes_up_for_it(rate):
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 def test_a_dropout_in_training_alone(kind, order):
     dropout = nn.Dropout(0.5)
-    quicken(dropout, norms=True)
+    quicken(dropout, "cpu", USUAL)
     maps = torch.ones(4, 8, 5, 5, dtype=kind).contiguous(memory_format=order).requires_grad_()
     torch.manual_seed(3)
     first = dropout(maps)
@@ -47,5 +48,5 @@ def test_a_dropout_of_no_rate_or_of_ones_own_is_left_as_it_is():
         pass
 
     net = nn.Sequential(nn.Dropout(0.0), nn.Dropout(1.0), Own(0.5), nn.Dropout(0.5, inplace=True))
-    quicken(net, norms=True)
+    quicken(net, "cpu", USUAL)
     assert not any("forward" in vars(module) for module in net)

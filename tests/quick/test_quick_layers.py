@@ -8,8 +8,11 @@ from torch import nn
 
 import zoo
 from archbench.quick import quicken
+from archbench.schema import Knobs
 
 pytestmark = pytest.mark.usefixtures("maps_of_any_size")
+
+NORMS = Knobs(quick_norm=True)
 
 
 def step(net, maps):
@@ -35,7 +38,7 @@ def test_an_activation_is_taken_behind_the_pooling(activation):
     usual = nn.Sequential(nn.Conv2d(2, 5, 3), nn.Sequential(activation, nn.MaxPool2d(2)))
     usual = usual.to(memory_format=torch.channels_last)
     ours = copy.deepcopy(usual)
-    quicken(ours, norms=True)
+    quicken(ours, "cpu", NORMS)
     seen = []
     ours[1][1].register_forward_pre_hook(lambda _, given: seen.append(float(given[0].detach().min())))
     maps = channels_last(3, 2, 9, 9)
@@ -52,13 +55,13 @@ def test_an_activation_is_taken_behind_the_pooling(activation):
 def test_another_activation_stays_before_the_pooling(activation):
     """A SiLU falls; of a leaky one the gradient of equals would go to another."""
     net = nn.Sequential(nn.Conv2d(2, 5, 3), activation, nn.MaxPool2d(2))
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     assert moved(net) == ["2"]
 
 
 def test_a_normalisation_before_has_the_activation():
     net = nn.Sequential(nn.BatchNorm2d(5), nn.ReLU(), nn.MaxPool2d(2))
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     maps = channels_last(3, 5, 8, 8).requires_grad_()
     assert float(net[0](maps).detach().min()) == 0
     assert torch.equal(net[1](maps), maps)
@@ -68,7 +71,7 @@ def test_a_normalisation_before_has_the_activation():
 def test_what_is_used_twice_is_left_where_it_is():
     activation = nn.ReLU()
     net = nn.Sequential(nn.BatchNorm2d(2), activation, nn.Conv2d(2, 2, 3), activation, nn.MaxPool2d(2))
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     assert moved(net) == ["0", "4"]
     usual = copy.deepcopy(net)
     for layer in usual.modules():
@@ -87,7 +90,7 @@ def test_models_of_the_zoo_train_as_they_did(model):
             layer.p = 0.0
     usual = usual.to(memory_format=torch.channels_last).train()
     ours = copy.deepcopy(usual)
-    quicken(ours, norms=True)
+    quicken(ours, "cpu", NORMS)
     assert moved(ours)
     maps = channels_last(16, 1, 32, 32)
     (found, gradients), (expected, others) = step(ours, maps), step(usual, maps)

@@ -10,8 +10,11 @@ from torch import nn
 
 from archbench.quick import maps as maps_module
 from archbench.quick import quicken
+from archbench.schema import Knobs
 
 pytestmark = pytest.mark.usefixtures("maps_of_any_size")
+
+NORMS = Knobs(quick_norm=True)
 
 ACTIVATIONS = {
     "none": nn.Identity, "leaky": lambda: nn.LeakyReLU(0.3), "relu": nn.ReLU, "relu6": nn.ReLU6,
@@ -59,7 +62,7 @@ def test_it_is_as_exact_as_torch_s_own(activation, channels, shape, seed):
     maps = maps_of(channels, shape, seed=seed)
     gradient = torch.randn_like(maps)
     nets = [normalisation(activation, channels) for _ in range(2)]
-    quicken(nets[0], norms=True)
+    quicken(nets[0], "cpu", NORMS)
     found, theirs = (results(net, maps, gradient) for net in nets)
     exact = results(normalisation(activation, channels, torch.float64), maps.double(), gradient.double())
     # What is nearer to an edge of the activation than it is exact to may be on either side of it.
@@ -79,7 +82,7 @@ def test_it_does_what_torch_does(activation, channels, kind):
     maps = maps_of(channels, (25, 7, 9), kind)
     gradient = torch.randn_like(maps)
     usual, ours = (normalisation(activation, channels) for _ in range(2))
-    quicken(ours, norms=True)
+    quicken(ours, "cpu", NORMS)
     assert is_quick(ours, maps.clone(memory_format=torch.preserve_format))
     ours[0].load_state_dict(usual[0].state_dict())
     found, expected = results(ours, maps, gradient), results(usual, maps, gradient)
@@ -94,7 +97,7 @@ def test_it_does_what_torch_does(activation, channels, kind):
 def test_half_precision_is_rounded_to_the_nearest():
     """Of a normalisation that changes nothing all values come back, be they numbers or not."""
     net = normalisation("none", 1, eps=0.0)
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     with torch.no_grad():
         net[0].weight.fill_(1 + 2**-8)  # half-way between two of its numbers
         net[0].bias.zero_()
@@ -108,7 +111,7 @@ def test_half_precision_is_rounded_to_the_nearest():
 @pytest.mark.parametrize("activation", ["none", "leaky", "relu6"])
 def test_what_is_not_finite_stays_so(value, kind, activation):
     net = normalisation(activation, 5)
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     maps = maps_of(5, (4, 6, 6), kind)
     maps[2, 3, 1, 1] = value
     done = net(maps.requires_grad_())
@@ -121,7 +124,7 @@ def test_a_mean_that_is_large_against_the_deviation_costs_nothing():
     maps = 1e4 + torch.randn(32, 7, 14, 14)
     maps = maps.contiguous(memory_format=torch.channels_last)
     net = nn.BatchNorm2d(7)
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     done = net(maps.requires_grad_()).detach()
     exact = nn.BatchNorm2d(7).double()(maps.double())
     assert (done - exact).abs().max() < 2e-3  # the maps themselves are exact to 1e-3
@@ -131,7 +134,7 @@ def test_an_activation_is_done_once_whoever_trains():
     """The two may be told apart: a frozen normalisation evaluates while what is behind it trains."""
     net = normalisation("leaky", 4)
     other = normalisation("leaky", 4)
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     maps = maps_of(4, (8, 5, 5))
     for norm_trains in (False, True):
         for activation_trains in (False, True):
@@ -153,7 +156,7 @@ def test_a_normalisation_whose_maps_are_seen_by_others_is_done_alone():
             return torch.cat([self.parts[0](maps), self.parts[1](self.parts[0](maps))])
 
     ours, usual, maps = Block(), Block(), maps_of(4, (8, 5, 5))
-    quicken(ours, norms=True)
+    quicken(ours, "cpu", NORMS)
     assert is_quick(nn.Sequential(ours.parts[0]), maps.clone(memory_format=torch.preserve_format))
     torch.testing.assert_close(ours(maps.requires_grad_()), usual(maps))
 
@@ -161,13 +164,13 @@ def test_a_normalisation_whose_maps_are_seen_by_others_is_done_alone():
 @pytest.mark.parametrize("settings", [{"affine": False}, {"track_running_stats": False}, {"momentum": None}])
 def test_a_normalisation_of_another_kind_is_left_as_it_is(settings):
     net = nn.Sequential(nn.BatchNorm2d(7, **settings), nn.ReLU())
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     assert not any("forward" in vars(layer) for layer in net)
 
 
 def test_an_activation_of_another_kind_is_left_as_it_is():
     net = nn.Sequential(nn.BatchNorm2d(7), nn.SiLU())
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     assert "forward" not in vars(net[1])
     maps = maps_of(7, (8, 5, 5))
     torch.testing.assert_close(net(maps), nn.SiLU()(nn.BatchNorm2d(7)(maps)))
@@ -178,7 +181,7 @@ def test_an_activation_of_another_kind_is_left_as_it_is():
 )
 def test_maps_of_another_kind_are_torch_s_to_normalise(maps):
     usual, ours = (normalisation("leaky", 7).to(maps.dtype) for _ in range(2))
-    quicken(ours, norms=True)
+    quicken(ours, "cpu", NORMS)
     assert not is_quick(ours, maps.clone(memory_format=torch.preserve_format))
     ours[0].load_state_dict(usual[0].state_dict())
     assert torch.equal(ours(maps), usual(maps))
@@ -189,13 +192,13 @@ def test_maps_of_another_kind_are_torch_s_to_normalise(maps):
 def test_small_maps_are_torch_s(samples, quick, monkeypatch):
     monkeypatch.setattr(maps_module, "LEAST_VALUES", 64 * 7 * 8 * 8)
     net = normalisation("leaky", 7)
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     assert is_quick(net, maps_of(7, (samples, 8, 8))) == quick
 
 
 def test_evaluation_is_torch_s_own():
     usual, ours, maps = normalisation("relu6", 7), normalisation("relu6", 7), maps_of(7, (4, 8, 8))
-    quicken(ours, norms=True)
+    quicken(ours, "cpu", NORMS)
     assert torch.equal(ours.eval()(maps), usual.eval()(maps))
     with torch.no_grad():
         assert torch.equal(ours.train()(maps), usual.train()(maps))
@@ -203,6 +206,6 @@ def test_evaluation_is_torch_s_own():
 
 def test_one_pixel_has_no_variance():
     net = nn.BatchNorm2d(7)
-    quicken(net, norms=True)
+    quicken(net, "cpu", NORMS)
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         net(torch.zeros(1, 7, 1, 1, requires_grad=True))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from archbench.quick import quicken
+from archbench.schema import USUAL
 
 
 def passed_back(pool, maps, gradient):
@@ -25,7 +26,7 @@ def passed_back(pool, maps, gradient):
 def test_a_max_pooling_passes_back_the_same_bits(side, further, padding, ceil, shape, levels, kind):
     torch.manual_seed(levels)
     pools = [nn.MaxPool2d(side, side + further, min(padding, side // 2), ceil_mode=ceil) for _ in range(2)]
-    quicken(pools[0], norms=True)
+    quicken(pools[0], "cpu", USUAL)
     # Few levels, so that the largest is often there twice.
     maps = torch.randint(levels, shape).to(kind).contiguous(memory_format=torch.channels_last)
     gradient = torch.randn_like(pools[1](maps).float()).to(kind)
@@ -39,7 +40,7 @@ def test_a_max_pooling_passes_back_the_same_bits(side, further, padding, ceil, s
     "pool", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, return_indices=True), nn.MaxPool2d(2, dilation=2)]
 )
 def test_a_pooling_of_another_kind_is_left_as_it_is(pool):
-    quicken(pool, norms=True)
+    quicken(pool, "cpu", USUAL)
     assert "forward" not in vars(pool)
 
 
@@ -49,7 +50,7 @@ def test_a_pooling_of_another_kind_is_left_as_it_is(pool):
 def test_a_pooling_of_either_order_of_memory_pools(maps):
     pool = nn.MaxPool2d(2)
     expected = pool(maps)
-    quicken(pool, norms=True)
+    quicken(pool, "cpu", USUAL)
     assert torch.equal(pool(maps), expected)
     assert torch.equal(pool(maps.requires_grad_()), expected)
     assert torch.equal(pool.eval()(maps), expected)
