@@ -87,7 +87,7 @@ class Message:
     environment: Environment | None = None
 
     @property
-    def last(self) -> bool:
+    def final(self) -> bool:
         """Whether it says what came of the job: behind it comes nothing but the end of its process."""
         return any(told is not None for told in (self.cost, self.memory, self.knobs, self.outcome, self.error))
 

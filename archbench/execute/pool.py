@@ -220,7 +220,7 @@ class Isolated:
                 _kill(running)
                 return
             work.heard(running.job, message, running.channel.tell)
-            if message.last:
+            if message.final:
                 running.over = True
                 work.on_end(running.job, Ended(0))
                 return

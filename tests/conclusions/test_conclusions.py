@@ -204,6 +204,18 @@ def test_one_name_for_two_sets_of_test_images_is_two_data_sets():
     assert not len(found.pairs)
 
 
+def test_runs_of_one_data_set_are_concluded_with_a_pandas_that_has_no_rows_without_columns(monkeypatch):
+    """As before 3.1."""
+    usual = pd.DataFrame.itertuples
+    monkeypatch.setattr(
+        pd.DataFrame, "itertuples",
+        lambda frame, *given, **named: usual(frame, *given, **named) if len(frame.columns) else iter(()),
+    )  # fmt: skip
+    found = conclude(frame_of(runs_of("cnn", [0.5, 0.6]), runs_of("mobilenet", [0.7, 0.8])))
+    assert set(found.points["dataset"]) == {"digits"}
+    assert len(found.points) == 4
+
+
 def test_the_front_names_what_dominates():
     frame = frame_of(runs_of("good", (0.9, 0.95)), runs_of("bad", (0.8, 0.94), wave=WAVE[::-1], params=200_000, macs=1))
     table = conclude(frame).pareto
