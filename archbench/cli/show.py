@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
@@ -117,6 +116,8 @@ class Display:
     """Progress on standard error: live bars in a terminal, plain lines elsewhere."""
 
     def __init__(self, *, quiet: bool = False) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
         self._quiet = quiet
         self._live = Progress(
             TextColumn("{task.fields[stage]:>9}", table_column=Column(no_wrap=True)),
