@@ -118,8 +118,9 @@ def _on_data(frame: pd.DataFrame) -> pd.DataFrame:
         part = frame.iloc[places]
         known = {name: part[name].dropna() if name in COUNTED else part[name] for name in apart}
         varied = [name for name, values in known.items() if len(values.drop_duplicates()) > 1]
-        rows = part[varied].itertuples(index=False) if varied else [()] * len(places)  # pandas has no rows of nothing
-        for place, row in zip(places, rows, strict=True):
+        if not varied:  # of no columns pandas before 3.1 has no rows
+            continue
+        for place, row in zip(places, part[varied].itertuples(index=False), strict=True):
             said = [f"{DATA[name]} {one}" for name, one in zip(varied, row, strict=True) if _plain(one) is not None]
             named[place] = f"{dataset} ({', '.join(said)})" if said else str(dataset)
     return frame.assign(dataset=named)

@@ -16,7 +16,7 @@ MAPS = Path("/proc/self/maps")
 
 
 def gather() -> None:
-    """Have the kernel put what this process allocated into huge pages, which takes 2 to 3 ms each.
+    """Have the kernel put what this process allocated into huge pages, which takes some 4 ms each.
 
     Where the kernel has none, or lacks the memory for some, all stays as it is.
     """

@@ -27,8 +27,12 @@ def quicken(net: nn.Module, device: Device, knobs: Knobs) -> None:
     a normalisation has the activation behind it done with it, and another activation before a pooling is taken behind
     that, where the map is smaller. On CUDA they are convolutions of single pixels.
     """
-    if not knobs.compiled:
-        (_quicken_on_cuda if device == "cuda" else partial(_quicken_on_cpu, norms=knobs.quick_norm))(net)
+    if knobs.compiled:
+        return
+    if device == "cuda":
+        _quicken_on_cuda(net)
+    else:
+        _quicken_on_cpu(net, norms=knobs.quick_norm)
 
 
 def _quicken_on_cuda(net: nn.Module) -> None:
