@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from archbench.quick import dropout, norm, pointwise, pool
+from archbench.quick import dropout, flatten, norm, pointwise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from torch import Tensor
     from typing_extensions import TypeIs
@@ -23,9 +23,9 @@ def quicken(net: nn.Module, device: Device, knobs: Knobs) -> None:
     """Let layers of a network train in the quicker way of its device; in evaluation they are torch's.
 
     Only torch's own classes are touched, and nothing where the network will be compiled. On the CPU they are usual
-    dropouts, max-poolings and, if the knobs say so, batch normalisations. If nothing else can see what is between them,
-    a normalisation has the activation behind it done with it, and another activation before a pooling is taken behind
-    that, where the map is smaller. On CUDA they are convolutions of single pixels.
+    dropouts, flattenings and, if the knobs say so, batch normalisations. If nothing else can see what is between them,
+    a normalisation has the activation behind it done with it, and another activation before a max-pooling is taken
+    behind that, where the map is smaller. On CUDA they are convolutions of single pixels.
     """
     if knobs.compiled:
         return
@@ -45,8 +45,8 @@ def _quicken_on_cpu(net: nn.Module, *, norms: bool) -> None:
     for module in net.modules():
         if type(module) is nn.Dropout and dropout.is_usual(module):
             module.forward = partial(dropout.dropped_out, module)  # type: ignore[method-assign]
-        elif type(module) is nn.MaxPool2d and pool.is_usual(module):
-            module.forward = partial(pool.pooled, module)  # type: ignore[method-assign]
+        elif type(module) is nn.Flatten:
+            module.forward = partial(flatten.flattened, module)  # type: ignore[method-assign]
         elif norms and _is_norm(module):
             module.forward = partial(norm.normalized, module, None)  # type: ignore[method-assign]
     done = set()
@@ -57,7 +57,7 @@ def _quicken_on_cpu(net: nn.Module, *, norms: bool) -> None:
             done.add(second)
         elif _before_pool(first, second) and first not in done:
             first.forward = partial(_passed_on, first)
-            second.forward = partial(_activated, second, second.forward, first)
+            second.forward = partial(_activated, second, first)
 
 
 def _is_norm(module: nn.Module) -> TypeIs[nn.BatchNorm2d]:
@@ -94,7 +94,7 @@ def _passed_on(activation: nn.Module, maps: Tensor) -> Tensor:
     return whole
 
 
-def _activated(pooling: nn.Module, pooled: Callable[[Tensor], Tensor], activation: nn.Module, maps: Tensor) -> Tensor:
-    smaller = pooled(maps)
+def _activated(pooling: nn.Module, activation: nn.Module, maps: Tensor) -> Tensor:
+    smaller: Tensor = type(pooling).forward(pooling, maps)
     whole: Tensor = type(activation).forward(activation, smaller) if pooling.training else smaller
     return whole
