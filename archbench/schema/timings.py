@@ -33,12 +33,15 @@ class Conditions:
         throttled: reasons for which a processor ran slower than it could.
         clock_mhz: the lowest and the highest clock seen of a CUDA device.
         temperature_c: the highest seen of a CUDA device.
+        untimed_s: of steps in all processes that count for nothing: those of the warm-up, and the first of each turn,
+            as another process had the caches; None where it was not noted.
     """
 
     others_cores: float | None = None
     throttled: tuple[str, ...] = ()
     clock_mhz: tuple[int, int] | None = None
     temperature_c: int | None = None
+    untimed_s: float | None = None
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class _Session:
         self.problems: list[str] = []
         self.dead: list[Worker] = []
         self._looks: list[tuple[Look, Look, float, float]] = []  # before, after, wall seconds, our processor seconds
-        self._spent_s = 0.0
+        self._spent_s = self._untimed_s = 0.0
 
     def make_ready(self, number: int, worker: Worker, workers: dict[int, Worker]) -> None:
         """Have a process build and warm up; one that dies of it is left out."""
@@ -150,6 +150,8 @@ class _Session:
             self.ready[number] = worker.make_ready()
         except ProcessDied as error:
             self._lose(number, workers, error)
+        else:
+            self._untimed_s += self.ready[number].untimed_us / 1e6
 
     def _lose(self, number: int, workers: dict[int, Worker], error: ProcessDied) -> None:
         self.dead.append(workers.pop(number))
@@ -185,6 +187,7 @@ class _Session:
         wall = self._now() - start
         self._looks.append((before, self._noise.look(), wall, turn.cpu_s))
         self._spent_s += wall
+        self._untimed_s += turn.untimed_us / 1e6
         self._keep(number, turn)
 
     def _keep(self, number: int, turn: Turn) -> None:
@@ -259,4 +262,5 @@ class _Session:
             throttled=tuple(throttled),
             clock_mhz=(min(clocks), max(clocks)) if clocks else None,
             temperature_c=max((look.temperature_c for look in looks if look.temperature_c is not None), default=None),
+            untimed_s=self._untimed_s,
         )

@@ -37,6 +37,7 @@ class Ready:
         allocator: what the process does with memory that it does not use.
         failed: why candidates could not be warmed up.
         compile_s: of the subjects that are compiled or captured.
+        untimed_us: that the steps of the warm-up took.
     """
 
     subjects: tuple[Subject, ...]
@@ -49,6 +50,7 @@ class Ready:
     compile_s: dict[Subject, float]
     allocator: Allocator = "system"
     failed: dict[Subject | Shape, str] = field(default_factory=dict)
+    untimed_us: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,13 @@ class Turn:
 
     Attributes:
         failed: why candidates could not be timed to the end, by what they are.
+        untimed_us: that the steps before the rounds took.
     """
 
     rounds: list[Round]
     cpu_s: float
     failed: dict[Subject | Shape, str] = field(default_factory=dict)
+    untimed_us: float = 0.0
 
 
 class Side:
@@ -95,7 +99,7 @@ class Side:
         self._places: list[Subject | Shape] = [*made.subjects, *made.pipelines]
         return Ready(
             tuple(made.subjects), tuple(made.pipelines), tuple(made.problems), tuple(self._bench.steps), tuple(settled),
-            threads, cores, made.compile_s, allocator(), self._failed(),
+            threads, cores, made.compile_s, allocator(), self._failed(), self._bench.untimed_us,
         )  # fmt: skip
 
     def _failed(self) -> dict[Subject | Shape, str]:
@@ -107,10 +111,10 @@ class Side:
         from archbench.forward import torch_threads
 
         assert self._bench is not None  # noqa: S101 - made ready before
-        cpu = time.process_time()
+        cpu, untimed_us = time.process_time(), self._bench.untimed_us
         with torch_threads(self._request.threads):
             rounds = self._bench.turn(turn_us)
-        return Turn(rounds, time.process_time() - cpu, self._failed())
+        return Turn(rounds, time.process_time() - cpu, self._failed(), self._bench.untimed_us - untimed_us)
 
 
 def main(output: int, cores: tuple[int, ...]) -> None:

@@ -68,6 +68,7 @@ class Bench:
     Attributes:
         steps: of each candidate's block.
         failed: by a candidate's place why it raised; it is not run again, and the others go on.
+        untimed_us: that steps took so far that count for nothing: of the warm-up, and the first ones of a turn.
     """
 
     def __init__(self, candidates: Sequence[Step], clock: Clock, protocol: Protocol, process: int = 0) -> None:
@@ -86,6 +87,7 @@ class Bench:
         )
         self.steps = [clock.least_steps] * len(candidates)
         self.failed: dict[int, str] = {}
+        self.untimed_us = 0.0
 
     def warm_up(self) -> list[bool]:
         """Size every candidate's blocks and run them until they agree; return for each whether they did."""
@@ -109,6 +111,7 @@ class Bench:
         while True:
             step_us = self._block(index).us
             spent_us += step_us * self.steps[index]
+            self.untimed_us += step_us * self.steps[index]
             last.append(step_us)
             # Again, as steps get shorter: the very first one allocates, and picks kernels.
             self._size(index, min(last))
@@ -131,12 +134,15 @@ class Bench:
         with uncollected():
             # Another process had the caches: even a first step of 50 ms takes 4 to 5 % longer.
             for index in range(len(self._candidates)):
-                self._guarded(index, lambda index: self._candidates[index]())
+                self._guarded(index, self._step)
             while (not rounds or spent_us < turn_us) and len(self.failed) < len(self._candidates):
                 taken = {index: self._guarded(index, self._block) or LOST for index in next(self._orders)}
                 rounds.append([taken[index] for index in range(len(self._candidates))])
                 spent_us += sum(one.us * self.steps[index] for index, one in taken.items() if one is not LOST)
         return rounds
+
+    def _step(self, index: int) -> None:
+        self.untimed_us += self._clock.elapsed(self._candidates[index]).us
 
     def _block(self, index: int) -> Elapsed:
         """Return the mean time of a step of one block."""

@@ -1,9 +1,9 @@
 """What the seconds of a comparison went into: its training, its timing, and archbench's own overhead.
 
-Overhead is what is left of the wall time without the blocks of steps that were timed, and without the time in which at
-least one process was stepping or evaluating. The seconds of both are in the store; when a run ended, and when a stage
-did, `watched.py` wrote down. So overhead is imports, sizes, counts, memory, the start, building and warm-up of the
-processes that time, checkpoints, commits, tables and figures.
+Overhead is what is left of the wall time without the blocks of steps that were timed, without the steps by which the
+processes that time warm up, and without the time in which at least one process was stepping or evaluating. The seconds
+of all are in the store; when a run ended, and when a stage did, `watched.py` wrote down. So overhead is imports, sizes,
+counts, memory, the start and the building of the processes that time, checkpoints, commits, tables and figures.
 """
 
 from __future__ import annotations
@@ -36,19 +36,20 @@ def account(results: Path, watched: Path, begun: float, finished: float) -> Row:
     for record in archbench.load(results).records:
         end = ended[f"{label(record.cell.model, record.cell.budget)} seed {record.cell.recipe.seed}"]
         spans.append((end - stepping_seconds(record), end))
-    training, timing = union(spans), block_seconds(results)
+    training, (timing, warming) = union(spans), block_seconds(results)
     sized, launched, timed, trained = stages["size"][-1], stages["time"][0], stages["time"][-1], stages["train"][-1]
     counted = max(at for at in stages["count"] if at < launched)  # a trial of the knobs counts, too, and comes later
     parts = {
         "imports, data, sizes": sized - begun,
         "counts, memory, a warm process to fork from": counted - sized,
         "processes that time: started": launched - counted,
-        "processes that time: built, warmed up, between blocks": timed - launched - timing,
+        "processes that time: built, between blocks": timed - launched - timing - warming,
         "training: processes, checkpoints, the store": trained - timed - training,
         "tables, figures, the end": finished - trained,
     }
     wall = finished - begun
-    return {"wall": wall, "training": training, "timing": timing, "overhead": wall - training - timing, "parts": parts}
+    spent = {"wall": wall, "training": training, "timing": timing, "warming": warming}
+    return {**spent, "overhead": wall - training - timing - warming, "parts": parts}
 
 
 def stepping_seconds(record: Record) -> float:
@@ -61,13 +62,17 @@ def stepping_seconds(record: Record) -> float:
     return spent + epochs[-1].validation_seconds / validation * test
 
 
-def block_seconds(results: Path) -> float:
-    """Return what the blocks of timed steps took; those of the pipeline are taken to be no longer than they must."""
+def block_seconds(results: Path) -> tuple[float, float]:
+    """Return what the blocks of timed steps took, and the steps before them, of warm-ups and of each turn.
+
+    Blocks of the pipeline are taken to be no longer than they must.
+    """
     with Store(results) as store:
         timings = store.timings()
     steps = sum(sum((*t.samples_us, *t.twin_us)) * t.steps_per_sample for t in timings)
     pipeline = max((len(t.data_us) for t in timings), default=0) * Protocol().block_us
-    return (steps + pipeline) / 1e6
+    sessions = {t.session: t.conditions.untimed_s or 0.0 for t in timings}
+    return (steps + pipeline) / 1e6, sum(sessions.values())
 
 
 def union(spans: list[tuple[float, float]]) -> float:
@@ -86,6 +91,7 @@ def union(spans: list[tuple[float, float]]) -> float:
 def rows_of(found: Row) -> list[Row]:
     """Return the table of an account."""
     kinds = {"at least one process trains": found["training"], "blocks of timed steps": found["timing"]}
+    kinds |= {"steps that warm up for them": found["warming"]}
     kinds |= {"overhead": found["overhead"]} | {f"- {part}": value for part, value in found["parts"].items()}
     return [
         {"archbench's time": kind, "seconds": value, "%": 100 * value / found["wall"]} for kind, value in kinds.items()

@@ -7,8 +7,9 @@ same nets at archbench's sizes, the same images in the same splits, the same bat
 at the validation images after each epoch and at the test images in the end; they time no step and write nothing.
 Seconds are those of the whole process, its imports included.
 
-archbench's own overhead is what is left of its wall time without the blocks of steps that it timed, and without the
-time in which at least one process trained or evaluated: `account.py` has the details. Nothing is asserted.
+archbench's own overhead is what is left of its wall time without the blocks of steps that it timed and the steps that
+warmed up for them, and without the time in which at least one process trained or evaluated: `account.py` has the
+details. Nothing is asserted.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class Process:
         self.world.log.append(("ready", self.number))
         subjects = tuple(self.candidates())
         settled = tuple(one is not B or self.number == 0 for one in subjects)
-        return Ready(subjects, (SHAPE,), (), (7,) * 4, (*settled, True), 1, (1,), {})
+        return Ready(subjects, (SHAPE,), (), (7,) * 4, (*settled, True), 1, (1,), {}, untimed_us=5e5)
 
     def turn(self, turn_us):
         self.world.log.append(("turn", self.number))
@@ -69,7 +69,7 @@ class Process:
             [Elapsed(us, us / 2) for us in (*self.world.times(self.number, self.turns, place), 5.0)]
             for place in range(2)
         ]
-        return Turn(rounds, self.world.cpu_s)
+        return Turn(rounds, self.world.cpu_s, untimed_us=2e5)
 
     def close(self):
         self.world.closed.append(self.number)
@@ -86,6 +86,11 @@ def test_a_session_without_doubt_ends_as_soon_as_it_has_its_rounds():
     assert told[-1] == (0.0, 0.0, 9.0)
     assert sorted(world.closed) == [0, 1, 2]
     assert found.settled == {A: True, TWIN: True, B: False, SHAPE: True}
+
+
+def test_the_seconds_of_steps_that_do_not_count_are_those_of_all_processes():
+    found, _ = World(lambda *_: (100.0, 100.0, 150.0)).measure()
+    assert found.conditions.untimed_s == pytest.approx(3 * 0.5 + 9 * 0.2)  # three warm-ups and nine turns
 
 
 def test_one_process_works_at_a_time_and_all_are_ready_before_the_first_turn():

@@ -50,6 +50,17 @@ def test_samples_are_the_mean_step_of_each_block_for_both_clocks():
     assert len(rounds) == 5  # of 2,200 µs each
 
 
+def test_what_steps_took_that_do_not_count_is_kept():
+    clock = FakeClock()
+    mine = bench(clock, clock.step("a", 100.0), clock.step("b", 300.0), block_us=1000)
+    mine.warm_up()
+    assert mine.untimed_us == clock.now_us == 2 * 1000 + 100 + 2 * 1200 + 300  # three blocks, the first of one step
+    before = clock.now_us
+    rounds = mine.turn(10_000)
+    taken = sum(steps * one.us for each in rounds for steps, one in zip(mine.steps, each, strict=True))
+    assert mine.untimed_us == before + 400.0 == clock.now_us - taken
+
+
 def test_the_first_steps_do_not_size_the_blocks():
     clock = FakeClock()
     mine = bench(clock, clock.step("a", 50_000.0, 100.0), block_us=1000)

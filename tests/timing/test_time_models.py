@@ -71,6 +71,7 @@ def test_each_model_is_timed_in_both_modes_in_one_session():
     assert all(t.samples_us == (1e6,) * QUICK.min_rounds for t in timings)  # as the clock says
     assert all((t.batch_size, t.threads, t.precision, t.optimizer) == (6, 1, "fp32", "adam") for t in timings)
     assert all(t.peaks is not None and t.conditions.others_cores == 0 for t in timings)
+    assert all(t.conditions.untimed_s >= 3 * 4 for t in timings)  # three blocks of a second each, in the warm-up
     assert torch.get_num_threads() == threads
     assert all(fits(t, RECIPE, 1, capture()) for t in timings)
     assert not any(fits(t, Recipe(batch_size=7), 1, capture()) for t in timings)
