@@ -40,6 +40,21 @@ if TYPE_CHECKING:
 MOST_ON_CUDA = 4
 
 
+@contextlib.contextmanager
+def warming(manner: Manner | None = None) -> Iterator[Warm | None]:
+    """Within: a process imports what jobs need, beside this one; none does where no job will have a process of its own.
+
+    Raises:
+        InputError: what is asked for cannot be had.
+    """
+    manner = _checked(manner)
+    if manner.executor != "local" or manner.workers == 0:
+        yield None
+        return
+    with contextlib.closing(Warm()) as warm:
+        yield warm
+
+
 def run(
     study: Study,
     folder: Path,
@@ -47,6 +62,7 @@ def run(
     manner: Manner | None = None,
     report: Report = silent,
     protocol: Protocol | None = None,
+    warm: Warm | None = None,
 ) -> Comparison:
     """Do all of a study that is not done yet, and return all of it.
 
@@ -56,6 +72,7 @@ def run(
         manner: how runs are run; results do not depend on it.
         report: is told of the progress.
         protocol: how long and how often steps are timed.
+        warm: of `warming`, where that has begun already; it is of no use afterwards.
 
     Raises:
         InputError, DataError, OutputError, StoreError: before anything is trained.
@@ -64,9 +81,7 @@ def run(
     """
     manner = _checked(manner)
     with contextlib.ExitStack() as opening:
-        # It imports while this process makes its plan.
-        isolated = manner.executor == "local" and manner.workers != 0
-        warm = opening.enter_context(contextlib.closing(Warm())) if isolated else None
+        warm = warm or opening.enter_context(warming(manner))
         with _staying():
             plan = make_plan(study, report)
             mine, timed = manner.part(plan.cells)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import signal
 import sys
 from types import SimpleNamespace
@@ -375,3 +376,27 @@ def test_what_is_timed_is_timed_with_nothing_beside_it_and_only_then(tmp_path, m
     for _ in range(2):
         run(small_study(["mlp"], ["3k"], seeds=1, epochs=1), tmp_path, manner=Manner(0), protocol=QUICK)
     assert seen == ["alone", "timed", "again with others"]
+
+
+def test_a_process_that_warms_up_before_there_is_a_study_does_its_runs(tmp_path, monkeypatch):
+    begun = []
+
+    class Noted(pipeline.Warm):
+        def __init__(self):
+            super().__init__()
+            begun.append(self.pid)
+
+    monkeypatch.setattr(pipeline, "Warm", Noted)
+    with pipeline.warming(Manner(workers=1)) as warm:
+        done = run(small_study(["linear"], seeds=[0]), tmp_path, manner=Manner(workers=1), protocol=QUICK, warm=warm)
+    assert done.complete
+    assert begun == [warm.pid]
+    with pytest.raises(ProcessLookupError):
+        os.kill(warm.pid, 0)
+
+
+def test_nothing_warms_up_where_no_job_has_a_process_of_its_own():
+    with pipeline.warming(Manner(workers=0)) as warm:
+        assert warm is None
+    with pytest.raises(InputError, match="workers: -1"), pipeline.warming(Manner(workers=-1)):
+        pass

@@ -64,14 +64,11 @@ def compare(
     """
     import_plugins(settings.get("plugins", ()))
     part = parse_shard(shard)
-    study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
-    return pipeline.run(
-        study,
-        Path(out) if out is not None else part.named(results_folder(study.dataset, name)),
-        manner=make_manner(workers, retry, timeout, tune, executor, ray_address, part),
-        report=progress,
-        protocol=protocol,
-    )
+    manner = make_manner(workers, retry, timeout, tune, executor, ray_address, part)
+    with pipeline.warming(manner) as warm:
+        study = make_study([models] if isinstance(models, str) else models, budgets, **settings)
+        folder = Path(out) if out is not None else part.named(results_folder(study.dataset, name))
+        return pipeline.run(study, folder, manner=manner, report=progress, protocol=protocol, warm=warm)
 
 
 def reproduce(

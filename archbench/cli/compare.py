@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from archbench.comparison import Comparison
+    from archbench.execute import Warm
     from archbench.manner import Manner, Part
     from archbench.schema import Study
     from archbench.timing import Protocol
@@ -69,6 +71,7 @@ def compare(
 
     What is stored already is not done again: the same command only redraws.
     """
+    from archbench.pipeline import warming
     from archbench.shards import parse_shard
     from archbench.study import make_study, results_folder
     from archbench.units import parse_counts
@@ -76,12 +79,13 @@ def compare(
     targets = () if budgets is None else parse_counts(budgets)
     part = parse_shard(shard)
     folder = out_folder or part.named(results_folder(settings["dataset"], name))
-    study = make_study(
-        models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, seeds=seeds,
-        plugins=o.import_plugins(imports), **settings,
-    )  # fmt: skip
     manner = replace(manner, part=part)
-    finish(study, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=dry_run)
+    with contextlib.nullcontext() if dry_run else warming(manner) as warm:
+        study = make_study(
+            models or [], targets, trunk=trunk or (), heads=heads or (), baseline=baseline, seeds=seeds,
+            plugins=o.import_plugins(imports), **settings,
+        )  # fmt: skip
+        finish(study, folder, manner, protocol, as_json=as_json, quiet=quiet, dry_run=dry_run, warm=warm)
 
 
 @sharing(*TRAINING)
@@ -101,6 +105,7 @@ def train(
 ) -> None:
     """Train one model once and show its epochs; the result is kept in results/train-<data set>."""
     from archbench.errors import InputError
+    from archbench.pipeline import warming
     from archbench.reference import parse_reference
     from archbench.study import make_study, results_folder
     from archbench.units import parse_count
@@ -112,11 +117,12 @@ def train(
         msg = f"{model} has a budget of its own beside --budget"
         raise InputError(msg, "Give one of the two.")
     budgets = [] if budget is None else [parse_count(budget)]
-    study = make_study([model], budgets, seeds=[seed], plugins=o.import_plugins(imports), **settings)
-    if study.cases:
-        msg = "one model is trained once, on one pre-processing"
-        raise InputError(msg, "Join steps by +; `archbench compare` compares several.")
-    comparison, files = run_study(study, folder, manner, protocol, quiet=quiet)
+    with warming(manner) as warm:
+        study = make_study([model], budgets, seeds=[seed], plugins=o.import_plugins(imports), **settings)
+        if study.cases:
+            msg = "one model is trained once, on one pre-processing"
+            raise InputError(msg, "Join steps by +; `archbench compare` compares several.")
+        comparison, files = run_study(study, folder, manner, protocol, quiet=quiet, warm=warm)
     if as_json:
         print_json({**json_rows(comparison.frame())[0], "curve": json_rows(comparison.epochs())})
     else:
@@ -136,12 +142,13 @@ def finish(
     as_json: bool,
     quiet: bool,
     dry_run: bool,
+    warm: Warm | None = None,
 ) -> None:
     """Do all of a study, or show what there is to do; print what came of it."""
     if dry_run:
         dry_run_of(study, folder, manner.part, as_json=as_json)
         return
-    comparison, files = run_study(study, folder, manner, protocol, quiet=quiet)
+    comparison, files = run_study(study, folder, manner, protocol, quiet=quiet, warm=warm)
     if as_json:
         print_json({
             "name": folder.name, "folder": str(folder), "files": [str(file) for file in files],
@@ -160,13 +167,13 @@ def _concluded(comparison: Comparison) -> dict[str, Any]:
 
 
 def run_study(
-    study: Study, folder: Path, manner: Manner, protocol: Protocol, *, quiet: bool
+    study: Study, folder: Path, manner: Manner, protocol: Protocol, *, quiet: bool, warm: Warm | None = None
 ) -> tuple[Comparison, list[Path]]:
     """Do all of a study with its progress shown; return it and the files that were written."""
     from archbench import pipeline
 
     with Display(quiet=quiet) as display:
-        comparison = pipeline.run(study, folder, manner=manner, report=display, protocol=protocol)
+        comparison = pipeline.run(study, folder, manner=manner, report=display, protocol=protocol, warm=warm)
     return comparison, written(comparison)
 
 
