@@ -212,6 +212,8 @@ class Isolated:
         if lines is None:
             _hang_up(running, selector)
             return
+        if running.over:  # what came of the job is settled, whoever still holds the other end
+            return
         for line in lines:
             try:
                 message = msgspec.json.decode(line, type=Message)

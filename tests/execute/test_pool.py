@@ -6,9 +6,11 @@ import contextlib
 import dataclasses
 import os
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from contract import RunnerContract, done, job_of, log_of, said, setup_of
@@ -16,7 +18,7 @@ from contract import RunnerContract, done, job_of, log_of, said, setup_of
 from archbench.errors import OutputError
 from archbench.execute import Isolated, Warm, pool, warm
 from archbench.execute.checkpoints import folder_of
-from archbench.execute.jobs import Ended
+from archbench.execute.jobs import Channel, Ended, Message
 from archbench.execute.kills import kernel_kills
 from archbench.execute.pool import Work
 from zoo import registry
@@ -178,6 +180,17 @@ def test_a_process_that_has_said_all_ends_beside_the_next(runner, monkeypatch):
     assert time.monotonic() < limit
     assert [news[-1] for news in heard.values()] == [Ended(0), Ended(0)]
     assert runner._running == []
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_nothing_is_heard_behind_the_end_of_a_job(runner, over):
+    heard, (ours, theirs) = [], socket.socketpair()
+    running = pool._Running(job_of("quiet", 1), Channel(ours), 0.0, 0, over=over)
+    work = SimpleNamespace(heard=lambda job, message, tell: heard.append(message.note))
+    with ours, theirs:
+        Channel(theirs).send(Message(note="from what it started"))
+        runner._hear_of_job(running, work, None)
+    assert heard == ([] if over else ["from what it started"])
 
 
 def test_each_job_has_a_process_and_a_group_of_its_own_from_one_warm_process(runner, here):
