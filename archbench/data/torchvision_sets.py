@@ -75,9 +75,9 @@ def _load_idx(request: Request, kind: str) -> Parts:
     home = root / kind / "raw"
     folder = next((f for f in (home, root / "raw", root) if any(find_idx(f, name) for name in md5)), home)
     if request.download and (missing := [name for name in md5 if not find_idx(folder, name)]):
-        places = {Path(kind, "raw", f"{name}.gz"): folder / f"{name}.gz" for name in missing}
         from torchvision import datasets
 
+        places = {Path(kind, "raw", f"{name}.gz"): folder / f"{name}.gz" for name in missing}
         _download(request, partial(getattr(datasets, kind), download=True), places, what)
     files = {name: find_idx(folder, name) or folder / f"{name}.gz" for name in md5}
     _verify({file: md5[name] if file.suffix == ".gz" else None for name, file in files.items()}, what)
