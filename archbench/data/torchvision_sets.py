@@ -1,11 +1,7 @@
-"""The data sets that torchvision has: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100, SVHN.
-
-To import it takes a second, as its models come with it: MNIST and its kin are read without, and only fetched by it.
-"""
+"""The data sets that torchvision reads: MNIST, Fashion-MNIST, CIFAR-10, CIFAR-100, SVHN."""
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from contextlib import suppress
 from functools import partial
@@ -22,35 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 IDX_COUNTS = (60_000, 10_000)  # of MNIST and its kin
-PACKED_MD5 = {
-    "MNIST": {
-        "train-images-idx3-ubyte": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
-        "train-labels-idx1-ubyte": "d53e105ee54ea40749a09fcbcd1e9432",
-        "t10k-images-idx3-ubyte": "9fb629c4189551a2d022fa330f9573f3",
-        "t10k-labels-idx1-ubyte": "ec29112dd5afa0611ce80d1b7f02629c",
-    },
-    "FashionMNIST": {
-        "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
-        "train-labels-idx1-ubyte": "25c81989df183df01b3e8a0aad5dffbe",
-        "t10k-images-idx3-ubyte": "bef4ecab320f06d8554ea6380940ec79",
-        "t10k-labels-idx1-ubyte": "bb300cfdad3c16e7a12a480ee83cd310",
-    },
-}
-UNPACKED_MD5 = {  # of MNIST's files
+UNPACKED_MD5 = {  # of MNIST's files once unpacked; torchvision knows those of the packed ones
     "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
     "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
-IDX_CLASSES = {
-    "MNIST": (
-        "0 - zero", "1 - one", "2 - two", "3 - three", "4 - four", "5 - five", "6 - six", "7 - seven", "8 - eight",
-        "9 - nine",
-    ),
-    "FashionMNIST": (
-        "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"
-    ),
-}  # fmt: skip
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
@@ -69,21 +42,22 @@ def load_fashion_mnist(request: Request) -> Parts:
 
 
 def _load_idx(request: Request, kind: str) -> Parts:
-    md5, classes = PACKED_MD5[kind], IDX_CLASSES[kind]
+    from torchvision import datasets
+
+    cls = getattr(datasets, kind)
+    md5 = {url.rpartition("/")[2].removesuffix(".gz"): checksum for url, checksum in cls.resources}
     what = f"Put {', '.join(f'{name}.gz' for name in md5)} (or unpacked) into DIR/{kind}/raw, or add --download."
     root = request.root_for(what)
     home = root / kind / "raw"
     folder = next((f for f in (home, root / "raw", root) if any(find_idx(f, name) for name in md5)), home)
     if request.download and (missing := [name for name in md5 if not find_idx(folder, name)]):
-        from torchvision import datasets
-
         places = {Path(kind, "raw", f"{name}.gz"): folder / f"{name}.gz" for name in missing}
-        _download(request, partial(getattr(datasets, kind), download=True), places, what)
+        _download(request, partial(cls, download=True), places, what)
     files = {name: find_idx(folder, name) or folder / f"{name}.gz" for name in md5}
     _verify({file: md5[name] if file.suffix == ".gz" else None for name, file in files.items()}, what)
     train, train_labels, test, test_labels = (read_idx(file) for file in files.values())
     for images, labels in ((train, train_labels), (test, test_labels)):
-        if images.shape != (len(labels), 28, 28) or labels.max() >= len(classes):
+        if images.shape != (len(labels), 28, 28) or labels.max() >= len(cls.classes):
             sizes = f"images {tuple(images.shape)} and {len(labels)} labels up to {labels.max()}"
             msg = f"{folder} holds {sizes}, which is not {kind}"
             raise DataError(msg, what)
@@ -93,7 +67,7 @@ def _load_idx(request: Request, kind: str) -> Parts:
     return Parts(
         {"train": train[:, None], "test": test[:, None]},
         {"train": train_labels, "test": test_labels},
-        classes,
+        tuple(cls.classes),
         f"{kind}'s official files" if known else f"files named as {kind}'s, whose checksums are not known",
         () if counts == IDX_COUNTS else (f"{found} are not {kind}, which has 60,000 + 10,000",),
     )
@@ -105,9 +79,11 @@ def _known_unpacked(files: Mapping[str, Path], kind: str, counts: tuple[int, int
     Raises:
         DataError: as many images as MNIST has with another checksum, or MNIST's own file under another set's name.
     """
+    from torchvision.datasets.utils import check_md5
+
     unpacked = {name: file for name, file in files.items() if file.suffix != ".gz"}
     for name, file in unpacked.items():
-        of_mnist = _md5(file) == UNPACKED_MD5[name]
+        of_mnist = check_md5(file, UNPACKED_MD5[name])
         if kind == "MNIST" and not of_mnist and counts == IDX_COUNTS:
             msg = f"{file} is damaged or another file: its MD5 is not {UNPACKED_MD5[name]}"
             raise DataError(msg, f"Fetch it again, or remove it. {what}")
@@ -219,18 +195,15 @@ def _verify(files: Mapping[Path, str | None], what: str) -> None:
     Raises:
         DataError: one is missing, cut or another.
     """
+    from torchvision.datasets.utils import check_integrity
+
     for file, md5 in files.items():
         if not file.is_file():
             msg = f"{file} is {'no file' if file.exists() else 'missing'}"
             raise DataError(msg, what)
-        if md5 is not None and _md5(file) != md5:
+        if not check_integrity(file, md5):
             msg = f"{file} is damaged or another file: its MD5 is not {md5}"
             raise DataError(msg, f"Fetch it again, or remove it. {what}")
-
-
-def _md5(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "md5").hexdigest()
 
 
 def _download(request: Request, fetch: Callable[[Path], object], places: Mapping[Any, Path], what: str) -> None:
