@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from archbench import cli
 from archbench.cli.options import state
 from archbench.conclusions import COLUMNS
+from archbench.errors import InputError
 
 TABLES = {"runs.csv", "summary.csv", "overhead.csv", "overhead.md", "conclusions.md", "points.csv"}
 FILES = TABLES | {"scatter.png", "scatter.svg", "scatter.csv", "curves.png", "curves.csv"}
@@ -248,8 +249,6 @@ def test_wrong_usage_exits_with_2(monkeypatch, capsys, words):
 
 
 def test_debug_shows_the_traceback(monkeypatch, capsys):
-    from archbench.errors import InputError
-
     with pytest.raises(InputError):
         invoke(monkeypatch, capsys, "show", "cmn", "--debug")
 
@@ -493,3 +492,30 @@ def test_without_words_the_help_is_the_answer(monkeypatch, capsys):
     code, out, err = invoke(monkeypatch, capsys)
     assert code == 2
     assert "compare" in out + err
+
+
+@pytest.mark.parametrize(
+    ("words", "begun"), [(("compare",), [True]), (("train",), [True]), (("compare", "--dry-run"), [])]
+)
+def test_a_process_warms_up_while_the_study_is_made_and_ends_where_there_is_none(
+    monkeypatch, capsys, tmp_path, words, begun
+):
+    events = []
+
+    class Noted:
+        def __init__(self):
+            events.append(True)
+
+        def close(self):
+            events.append(False)
+
+    def unmade(*_, **__):
+        assert events == begun
+        raise InputError("no such study", "Ask for another.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("archbench.pipeline.Warm", Noted)
+    monkeypatch.setattr("archbench.study.make_study", unmade)
+    code, _, err = invoke(monkeypatch, capsys, *words, "linear")
+    assert (code, "no such study" in err) == (2, True)
+    assert events == begun + [False] * len(begun)

@@ -174,7 +174,7 @@ def test_the_readmes_files_and_links_are_there():
 
 
 def test_the_readmes_table_is_the_reference_results():
-    reference = (ROOT / "results/reference/xeon-2core/digits/overhead.md").read_text(encoding="utf-8")
+    reference = (ROOT / "results/reference/epyc-2core/digits/overhead.md").read_text(encoding="utf-8")
     table = "\n".join(line for line in reference.splitlines() if line.startswith("|"))
     assert table.count("mobilenet") == 3
     assert table in README
@@ -188,7 +188,7 @@ def test_the_readmes_published_figures_are_those_of_the_command():
 
 
 def test_reference_results_give_their_tables_again(tmp_path):
-    folder = ROOT / "results/reference/xeon-2core/digits"
+    folder = ROOT / "results/reference/epyc-2core/digits"
     for file in archbench.load(folder).write_tables(tmp_path):
         if file.suffix == ".csv":
             pd.testing.assert_frame_equal(pd.read_csv(file), pd.read_csv(folder / file.name), rtol=1e-9)
@@ -220,7 +220,7 @@ def test_the_statistics_are_documented_as_they_are():
 
 
 def test_the_readmes_answer_is_that_of_the_reference_results():
-    made = (ROOT / "results/reference/xeon-2core/digits/conclusions.md").read_text(encoding="utf-8")
+    made = (ROOT / "results/reference/epyc-2core/digits/conclusions.md").read_text(encoding="utf-8")
     answer = made.splitlines()[2]
     assert answer in " ".join(line.removeprefix("> ") for line in README.splitlines())
 
