@@ -31,10 +31,24 @@ def resident(
     net = net.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     try:
         with torch.no_grad():
-            net.eval()(torch.zeros(2, *input_shape, device=device))
+            images = torch.zeros(2, *input_shape, device=device)
+            last = order_of(net) == "channels_last"
+            net.eval()(images.contiguous(memory_format=torch.channels_last) if last else images)
     except RuntimeError:
         net = net.to(memory_format=torch.contiguous_format)
     return net.train()
+
+
+def order_of(net: nn.Module) -> MemoryFormat:
+    """Return the order of memory of a network's filters, in which it is given its images.
+
+    What has no filters, or only some that are in either order, has its images in the usual one, which it may flatten.
+    """
+    import torch
+
+    filters = (parameter for parameter in net.parameters() if parameter.ndim == 4)
+    last = any(one.is_contiguous(memory_format=torch.channels_last) and not one.is_contiguous() for one in filters)
+    return "channels_last" if last else "contiguous"
 
 
 def compiled(net: nn.Module, device: Device) -> Callable[[Tensor], Tensor]:

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 KIND = "knobs"  # of what is kept
 WAYS = (USUAL, Knobs("contiguous"))
 WORTH_S = 20.0  # of one training: what a trial of some seconds is worth it for
-NORM_THREADS = 2  # with more of them torch's normalisations are quicker: a loop has one
-NORM_WORTH_S = 4.0  # likewise what it is worth it for to load loops that were compiled, which takes a second
+LOOPS_THREADS = 2  # with more of them torch's own layers are quicker: a loop of ours has one
+LOOPS_WORTH_S = 4.0  # likewise what it is worth it for to load loops that were compiled, which takes a second
 # A second, that a training is expected to reach before anything was measured; on the CPU on each thread.
 FLOPS: Mapping[Device, float] = {"cpu": 2e10, "cuda": 1e13}
 TRIED_S = 0.25  # of a block of steps
@@ -88,19 +88,19 @@ def worth(cell: Cell, cost: Cost | None) -> bool:
 def suited(knobs: Knobs, cell: Cell, cost: Cost | None) -> Knobs:
     """Return a way with what pays on a cell's device.
 
-    On CUDA it is replayed, unless it is compiled. On the CPU it has quick normalisations, where a run may be expected
-    to be so long that they pay.
+    On CUDA it is replayed, unless it is compiled. On the CPU it has layers done by loops of our own, where a run may be
+    expected to be so long that they pay.
     """
     if cell.device == "cuda":
         return replace(knobs, cuda_graph=not knobs.compiled)
     normalises = cost is not None and cost.statistics > 0
-    pays = normalises and _takes_norm(knobs, cell) and _expected_s(cell, cost) > NORM_WORTH_S
-    return replace(knobs, quick_norm=pays)
+    pays = _takes_loops(knobs, cell) and _expected_s(cell, cost) > LOOPS_WORTH_S
+    return replace(knobs, quick_norm=pays and normalises, quick_maps=pays)
 
 
-def _takes_norm(knobs: Knobs, cell: Cell) -> bool:
+def _takes_loops(knobs: Knobs, cell: Cell) -> bool:
     way = knobs.memory_format == "channels_last" and not knobs.compiled
-    return way and cell.device == "cpu" and cell.threads <= NORM_THREADS
+    return way and cell.device == "cpu" and cell.threads <= LOOPS_THREADS
 
 
 def _expected_s(cell: Cell, cost: Cost | None) -> float:
@@ -164,7 +164,7 @@ def _step(cell: Cell, dataset: Dataset, knobs: Knobs) -> tuple[Step, float]:
     request = Request(
         (cell.sized,), None, {cell.sized.input_shape: dataset}, cell.recipe, cell.device, cell.threads,
         modes=("train",), engines=("compiled" if knobs.compiled else "graph" if cell.device == "cuda" else "eager",),
-        knobs=replace(knobs, quick_norm=_takes_norm(knobs, cell)),
+        knobs=replace(knobs, quick_norm=_takes_loops(knobs, cell), quick_maps=_takes_loops(knobs, cell)),
     )  # fmt: skip
     begun = time.perf_counter()
     made = make_steps(request)

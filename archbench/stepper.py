@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archbench.data.transforms import augment
-from archbench.forward import arithmetic, autocast, compiled
+from archbench.data.transforms import augment, gatherer
+from archbench.forward import arithmetic, autocast, compiled, order_of
 from archbench.metrics import loss_of, tally
 from archbench.optimizers import make_optimizer, make_schedule, penalty
 from archbench.replay import Replays
@@ -54,7 +54,8 @@ class Stepper:
         from archbench.quick import quicken
 
         self._net, self._trained, self._prepare, self._recipe, self._k = net, trained, prepare, recipe, k
-        self._images, self._labels = data
+        images, self._labels = data
+        self._gathered = gatherer(images, order_of(net))
         self._device, self._knobs = device, knobs
         self.optimizer = make_optimizer(net, recipe)
         self.scheduler = make_schedule(self.optimizer, recipe, steps_per_epoch)
@@ -77,7 +78,7 @@ class Stepper:
     def _work(self, chosen: Tensor) -> Tensor:
         """Do what a device has to do in a step."""
         recipe = self._recipe
-        batch, target = self._prepare(augment(self._images[chosen], recipe.augment)), self._labels[chosen]
+        batch, target = self._prepare(augment(self._gathered(chosen), recipe.augment)), self._labels[chosen]
         forward = self._full if len(chosen) == recipe.batch_size else self._trained
         self.optimizer.zero_grad(set_to_none=True)
         with arithmetic(self._device, recipe.precision):

@@ -14,7 +14,7 @@ from archbench import snapshots
 from archbench.data import SPLITS
 from archbench.data.transforms import preparer
 from archbench.features import features_of
-from archbench.forward import forward_pass, resident
+from archbench.forward import forward_pass, order_of, resident
 from archbench.metrics import metrics_of, tally, top_k
 from archbench.schema import USUAL, Epoch, Knobs, Training
 from archbench.stepper import Stepper
@@ -79,7 +79,7 @@ def train(
     net = resident(build(), device, dataset.input_shape, knobs.memory_format)
     images = {split: tensor.to(device) for split, tensor in dataset.images.items()}
     labels = {split: tensor.to(device) for split, tensor in dataset.labels.items()}
-    prepare = preparer(dataset, device, recipe.scaling)
+    prepare = preparer(dataset, device, recipe.scaling, order_of(net))
     k = top_k(len(dataset.classes))
     if getattr(net, "learns_by_fit", False):
         fitted = _fit(net, prepare, images, labels, recipe, k, on_epoch, on_step, tested=tested)

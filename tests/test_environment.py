@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from archbench.environment import ALLOCATOR_VARIABLE, KEEPING, allocator, worker_variables
+from archbench.environment import ALLOCATOR_VARIABLE, HUGE_PAGES, KEEPING, allocator, worker_variables
 
 FAULTS = """
 import resource, torch
@@ -21,16 +21,19 @@ print(faults())
 
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch):
-    for name in (ALLOCATOR_VARIABLE, *KEEPING):
+    for name in (ALLOCATOR_VARIABLE, *KEEPING, *HUGE_PAGES):
         monkeypatch.delenv(name, raising=False)
 
 
 def test_workers_keep_their_memory_unless_the_user_says_otherwise(monkeypatch):
-    assert KEEPING.items() <= worker_variables().items()
+    assert (KEEPING | HUGE_PAGES).items() <= worker_variables().items()
     monkeypatch.setenv("MALLOC_MMAP_MAX_", "5")
     assert worker_variables()["MALLOC_MMAP_MAX_"] == "5"
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=1")
+    assert worker_variables()["GLIBC_TUNABLES"] == "glibc.malloc.tcache_count=1"
+    monkeypatch.delenv("GLIBC_TUNABLES")
     monkeypatch.setenv(ALLOCATOR_VARIABLE, "system")
-    assert "MALLOC_TRIM_THRESHOLD_" not in worker_variables()
+    assert not {"MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"} & set(worker_variables())
 
 
 def test_a_process_knows_which_allocator_it_has(monkeypatch):

@@ -95,20 +95,22 @@ def test_compiled_is_best_where_its_steps_and_its_compiling_together_are(steps, 
 
 
 @pytest.mark.parametrize(
-    ("other", "quick"),
+    ("other", "norm", "maps"),
     [
-        ({}, True), ({"share": 0.9}, False), ({"threads": 2}, True), ({"threads": 3}, False),
-        ({"way": CONTIGUOUS}, False), ({"way": COMPILED}, False),
-        ({"statistics": 0}, False),
+        ({}, True, True), ({"share": 0.9}, False, False), ({"threads": 2}, True, True), ({"threads": 3}, False, False),
+        ({"way": CONTIGUOUS}, False, False), ({"way": COMPILED}, False, False),
+        ({"statistics": 0}, False, True),
     ],
 )  # fmt: skip
-def test_normalisations_are_quick_where_there_are_some_and_a_training_is_long(other, quick):
+def test_layers_are_done_by_loops_of_our_own_where_a_training_is_long(other, norm, maps):
     given = {"way": USUAL, "share": 1.1, "threads": 1, "statistics": 14, **other}
     cell = dataclasses.replace(CELL, images=(50_000, 1, 1), threads=given["threads"])
     macs = 4.0 * 2e10 * given["threads"] / 2 / 50_000 / cell.recipe.epochs  # train MACs of an image whose run takes 4 s
     cost = Cost(1, 1, 0, 1, 1, statistics=given["statistics"], train_macs=round(given["share"] * macs))
-    assert suited(given["way"], cell, cost) == dataclasses.replace(given["way"], quick_norm=quick)
+    expected = dataclasses.replace(given["way"], quick_norm=norm, quick_maps=maps)
+    assert suited(given["way"], cell, cost) == expected
     assert not suited(given["way"], cell, None).quick_norm
+    assert not suited(given["way"], cell, None).quick_maps
 
 
 @pytest.mark.parametrize(("way", "replayed"), [(USUAL, True), (CONTIGUOUS, True), (COMPILED, False)])

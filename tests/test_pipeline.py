@@ -175,7 +175,7 @@ def test_runs_at_a_time_are_what_cores_and_cards_have_room_for(monkeypatch, devi
 
 
 def test_a_long_training_is_normalised_in_the_quick_way_wherever_it_runs(tmp_path, monkeypatch):
-    monkeypatch.setattr(knobs, "NORM_WORTH_S", 0.0)
+    monkeypatch.setattr(knobs, "LOOPS_WORTH_S", 0.0)
     study = small_study(["mobilenet"], ["5k"], seeds=1, batch_size=1024)
     whole = run(study, tmp_path / "here", manner=Manner(0), protocol=QUICK)
     (here,) = whole.records
@@ -183,7 +183,7 @@ def test_a_long_training_is_normalised_in_the_quick_way_wherever_it_runs(tmp_pat
     manners = {"there": Manner(2), "usual": Manner(0, tune=False)}
     found = {name: train_trials(study, tmp_path / name, manner=manner) for name, manner in manners.items()}
     (there,), (usual,) = (records.values() for records in found.values())
-    assert here.training.knobs == there.training.knobs == Knobs(quick_norm=True)
+    assert here.training.knobs == there.training.knobs == Knobs(quick_norm=True, quick_maps=True)
     assert here.training.weights_sha256 == there.training.weights_sha256
     assert usual.training.knobs == Knobs()
     assert usual.training.weights_sha256 != here.training.weights_sha256  # but for rounding they are the same

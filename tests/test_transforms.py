@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -8,7 +10,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as tvf
 
 from archbench.data import Parts
-from archbench.data.transforms import AUGMENTATIONS, augment, normaliser, parse_augment, preparer, turned
+from archbench.data.transforms import AUGMENTATIONS, augment, gatherer, normaliser, parse_augment, preparer, turned
 from archbench.data.views import seen
 from archbench.errors import DataError, InputError
 from archbench.schema import View
@@ -311,6 +313,45 @@ def test_without_another_shape_images_are_only_normalised():
     data = coloured(3)
     images = data.images["train"]
     assert torch.equal(preparer(data)(images), normaliser(images)(images))
+
+
+FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
+
+
+@pytest.mark.parametrize("order", FORMATS)
+@pytest.mark.parametrize("stored", FORMATS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_gathered_in_an_order_of_memory(order, stored, channels):
+    images = noise(20, channels, 5, 6).contiguous(memory_format=FORMATS[stored])
+    places = torch.tensor([3, 19, 0, 3])
+    gathered = gatherer(images, order)(places)
+    assert torch.equal(gathered, images[places])
+    assert gathered.is_contiguous(memory_format=FORMATS[order])
+
+
+def test_features_are_gathered_too():
+    features = torch.randn(20, 7)
+    assert torch.equal(gatherer(features)(torch.tensor([3, 0])), features[[3, 0]])
+
+
+@pytest.mark.parametrize("order", FORMATS)
+@pytest.mark.parametrize("scaling", ["standard", "unit", "centered"])
+@pytest.mark.parametrize("shape", [None, (1, 12, 12), (3, 9, 8)])
+def test_a_network_sees_images_in_the_order_that_it_takes(order, scaling, shape):
+    data = coloured(3).shown(shape)
+    images = data.images["test"]
+    batch = preparer(data, "cpu", scaling, order)(images)
+    assert batch.is_contiguous(memory_format=FORMATS[order])
+    for stored in FORMATS.values():
+        same = preparer(data, "cpu", scaling)(images.contiguous(memory_format=stored))
+        torch.testing.assert_close(batch, same, rtol=0, atol=1e-6)
+
+
+def test_images_of_a_source_lie_pixel_by_pixel():
+    data = coloured(3)
+    assert all(images.is_contiguous(memory_format=torch.channels_last) for images in data.images.values())
+    other = replace(data, images={split: images.contiguous() for split, images in data.images.items()})
+    assert data.sha256 == other.sha256
 
 
 def test_a_gray_image_is_shown_as_three_equal_channels():

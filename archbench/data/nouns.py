@@ -50,7 +50,7 @@ class Dataset:
     """Images and labels by split.
 
     Attributes:
-        images: uint8 (N, C, H, W).
+        images: uint8 (N, C, H, W); those of a source lie in memory pixel by pixel, channels last.
         labels: int64 (N,), indices into `classes`; (N, P) where every image has P of them.
         source: where the images come from and what was done to them, in a sentence.
         shown_as: (C, H, W) that a batch is brought to on its way into a network; None for the images' own.

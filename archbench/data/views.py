@@ -12,6 +12,7 @@ from archbench.data.cache import cached
 from archbench.data.exclusions import LEAKS, kept
 from archbench.data.preprocess import VERSION, apply_steps, steps_text
 from archbench.data.splits import by_class, divide, stratified
+from archbench.data.transforms import ordered
 from archbench.errors import DataError, InputError
 from archbench.units import grouped
 
@@ -60,6 +61,8 @@ def seen(name: str, parts: Parts, view: View) -> Dataset:
     warnings = (*parts.warnings, *_absent(labels, parts.classes), *(leak.sentence for leak in found))
     if left := view.preprocess[len(parts.applied) :]:
         images = {split: preprocessed(left, images[split]) for split in SPLITS}
+    # As training gathers them, of this memory, which all its processes share.
+    images = {split: ordered(images[split], "channels_last") for split in SPLITS}
     done = f"pre-processed: {steps_text(view.preprocess)}" if view.preprocess else ""
     source = "; ".join(note for note in (parts.source, *notes, how, limited, done) if note)
     return Dataset(name, images, labels, parts.classes, source, warnings=warnings).shown(view.input_shape)

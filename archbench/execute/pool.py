@@ -163,9 +163,9 @@ class Isolated:
             with theirs, contextlib.suppress(OSError):  # the warm process is dead, which is heard in a moment
                 running.channel.send(job)
                 ours.setblocking(False)
-                order = msgspec.json.encode(Order(job.cell.dataset, job.cell.view, job.knobs.quick_norm))
+                order = Order(job.cell.dataset, job.cell.view, job.knobs.quick_norm, job.knobs.quick_maps)
                 self._starting.append(running)
-                socket.send_fds(control, [order], [theirs.fileno()])
+                socket.send_fds(control, [msgspec.json.encode(order)], [theirs.fileno()])
             selector.register(ours, selectors.EVENT_READ, running)
 
     def _hear(self, work: Work, selector: selectors.BaseSelector) -> None:

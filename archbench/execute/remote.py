@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 # What decides how numbers are computed, and where archbench keeps its own: on every node as it is for the driver.
 VARIABLES = (
-    "ARCHBENCH_", "ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "GOMP_", "KMP_", "MALLOC_", "MKL_", "NUMBA_", "NVIDIA_TF32",
-    "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TORCH",
+    "ARCHBENCH_", "ATEN_", "CUBLAS_", "CUDNN_", "DNNL_", "GLIBC_TUNABLES", "GOMP_", "KMP_", "MALLOC_", "MKL_",
+    "NUMBA_", "NVIDIA_TF32", "OMP_", "ONEDNN_", "OPENBLAS_", "PYTORCH_", "TORCH",
 )  # fmt: skip
 CONNECT_SECONDS = 60
 LAST_WORDS_SECONDS = 10.0  # that a job has to end once the driver is gone

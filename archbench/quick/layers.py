@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from archbench.quick import dropout, flatten, norm, pointwise
+from archbench.quick import dropout, flatten, norm, pointwise, pool, residual
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
-    from typing_extensions import TypeIs
 
     from archbench.schema import Device, Knobs
 
@@ -23,16 +22,16 @@ def quicken(net: nn.Module, device: Device, knobs: Knobs) -> None:
     """Let layers of a network train in the quicker way of its device; in evaluation they are torch's.
 
     Only torch's own classes are touched, and nothing where the network will be compiled. On the CPU they are usual
-    dropouts, flattenings and, if the knobs say so, batch normalisations. If nothing else can see what is between them,
-    a normalisation has the activation behind it done with it, and another activation before a max-pooling is taken
-    behind that, where the map is smaller. On CUDA they are convolutions of single pixels.
+    dropouts and flattenings, and, if the knobs say so, max-poolings and batch normalisations. If nothing else can see
+    what is between them, a normalisation has the activation behind it done with it, and another activation before a
+    max-pooling is taken behind that, where the map is smaller. On CUDA they are convolutions of single pixels.
     """
     if knobs.compiled:
         return
     if device == "cuda":
         _quicken_on_cuda(net)
     else:
-        _quicken_on_cpu(net, norms=knobs.quick_norm)
+        _quicken_on_cpu(net, knobs)
 
 
 def _quicken_on_cuda(net: nn.Module) -> None:
@@ -41,27 +40,29 @@ def _quicken_on_cuda(net: nn.Module) -> None:
             module.forward = partial(pointwise.multiplied, module)  # type: ignore[method-assign]
 
 
-def _quicken_on_cpu(net: nn.Module, *, norms: bool) -> None:
+def _quicken_on_cpu(net: nn.Module, knobs: Knobs) -> None:
+    dropped_out = dropout.dropped_in_loops if knobs.quick_maps else dropout.dropped_out
     for module in net.modules():
         if type(module) is nn.Dropout and dropout.is_usual(module):
-            module.forward = partial(dropout.dropped_out, module)  # type: ignore[method-assign]
+            module.forward = partial(dropped_out, module)  # type: ignore[method-assign]
         elif type(module) is nn.Flatten:
             module.forward = partial(flatten.flattened, module)  # type: ignore[method-assign]
-        elif norms and _is_norm(module):
+        elif knobs.quick_norm and norm.is_norm(module):
             module.forward = partial(norm.normalized, module, None)  # type: ignore[method-assign]
+        elif knobs.quick_maps and pool.is_pooling(module):
+            module.forward = partial(pool.pooled, module, None)  # type: ignore[method-assign]
+        elif knobs.quick_norm and (activation := residual.activation_of(module)):
+            module.forward = partial(residual.added, module, activation)
     done = set()
     for first, second in _neighbours(net):
-        if norms and _is_norm(first) and norm.shape_of(second) is not None:
+        if knobs.quick_norm and norm.is_norm(first) and norm.shape_of(second) is not None:
             first.forward = partial(norm.normalized, first, second)  # type: ignore[method-assign]
             second.forward = partial(_passed_on, second)
             done.add(second)
         elif _before_pool(first, second) and first not in done:
             first.forward = partial(_passed_on, first)
-            second.forward = partial(_activated, second, first)
-
-
-def _is_norm(module: nn.Module) -> TypeIs[nn.BatchNorm2d]:
-    return type(module) is nn.BatchNorm2d and norm.is_usual(module)
+            quick = knobs.quick_maps and pool.is_pooling(second)
+            second.forward = partial(pool.pooled if quick else _activated, second, first)  # type: ignore[arg-type]
 
 
 def _neighbours(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
@@ -73,12 +74,8 @@ def _neighbours(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
 
 
 def _before_pool(first: nn.Module, second: nn.Module) -> bool:
-    """Whether these are an activation and a pooling that can be done in either order with the same result.
-
-    The activations never fall, and pass nothing back where they are level, so it does not matter which of several
-    equal values is taken for the largest.
-    """
-    return type(first) in {nn.ReLU, nn.ReLU6} and type(second) is nn.MaxPool2d and not second.return_indices
+    """Whether these are an activation and a pooling that can be done in either order with the same result."""
+    return pool.takes(first) and type(second) is nn.MaxPool2d and not second.return_indices
 
 
 def _in_order(net: nn.Module) -> Iterator[nn.Module]:
@@ -96,5 +93,5 @@ def _passed_on(activation: nn.Module, maps: Tensor) -> Tensor:
 
 def _activated(pooling: nn.Module, activation: nn.Module, maps: Tensor) -> Tensor:
     smaller: Tensor = type(pooling).forward(pooling, maps)
-    whole: Tensor = type(activation).forward(activation, smaller) if pooling.training else smaller
+    whole: Tensor = type(activation).forward(activation, smaller) if activation.training else smaller
     return whole

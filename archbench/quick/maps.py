@@ -29,8 +29,9 @@ def channels_last(maps: Tensor) -> bool:
     return maps.ndim == 4 and maps.is_contiguous(memory_format=torch.channels_last) and not maps.is_contiguous()
 
 
-def flat(maps: Tensor) -> np.ndarray[Any, Any]:
-    """Return the memory of maps (N, C, H, W) in channels-last order; bfloat16 as its bits."""
-    values = maps.detach().permute(0, 2, 3, 1).reshape(-1)
+def flat(values: Tensor) -> np.ndarray[Any, Any]:
+    """Return the memory of maps (N, C, H, W) in channels-last order, or of contiguous values; bfloat16 as its bits."""
+    values = values.detach()
+    values = (values.permute(0, 2, 3, 1) if channels_last(values) else values).view(-1)
     whole: np.ndarray[Any, Any] = (values if values.dtype == torch.float32 else values.view(torch.uint16)).numpy()
     return whole

@@ -63,12 +63,14 @@ class Knobs:
         memory_format: the order of filters and maps in memory; a net that does not take channels-last stays contiguous.
         compiled: whether full batches go through a compiled network, or op by op.
         quick_norm: whether batch normalisations, and what is behind them, are done by loops of our own.
+        quick_maps: likewise max-poolings and dropouts.
         cuda_graph: whether steps of a size that comes often are captured once and replayed.
     """
 
     memory_format: MemoryFormat = "channels_last"
     compiled: bool = False
     quick_norm: bool = False
+    quick_maps: bool = False
     cuda_graph: bool = False
 
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archbench.budget import build_model
+from archbench.data.transforms import ordered
 from archbench.errors import ArchbenchError, reason
-from archbench.forward import forward_pass, resident, torch_threads
+from archbench.forward import forward_pass, order_of, resident, torch_threads
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer
 from archbench.schema import Memory
@@ -116,7 +117,7 @@ def estimate_memory(request: Request) -> int:
     recipe, sized = request.recipe, request.models[0]
     torch.manual_seed(0)
     net = resident(build_model(sized), request.device, sized.input_shape).train()
-    batch = batch_of(request.datasets[sized.input_shape], request)
+    batch = ordered(batch_of(request.datasets[sized.input_shape], request), order_of(net))
     own = {tensor.untyped_storage().data_ptr() for tensor in (*net.parameters(), *net.buffers(), batch)}
     saved: dict[int, int] = {}
     kept = []  # so that no address is used twice

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from archbench.budget import build_model
 from archbench.building import find_spec
-from archbench.data.transforms import augment, preparer
+from archbench.data.transforms import augment, gatherer, ordered, preparer
 from archbench.errors import ArchbenchError, reason
-from archbench.forward import arithmetic, autocast, compiled, forward_pass, resident
+from archbench.forward import arithmetic, autocast, compiled, forward_pass, order_of, resident
 from archbench.metrics import loss_of
 from archbench.optimizers import make_optimizer, penalty
 from archbench.replay import WARM_UP, aside, captured
@@ -140,6 +140,7 @@ def _add(steps: Steps, subject: Subject, sized: SizedModel, batch: Tensor, reque
         images = preparer(dataset, scaling=request.recipe.scaling)(dataset.images["train"])
         net.cpu().fit(images, dataset.labels["train"])  # type: ignore[operator]
         net = net.to(request.device)
+    batch = ordered(batch, order_of(net))
     start = time.perf_counter()
     forward = compiled(net, request.device) if subject.engine == "compiled" else net
     step = _infer(forward, batch, request) if subject.mode == "infer" else _train(net, forward, batch, request, subject)
@@ -227,10 +228,11 @@ def _pipeline(dataset: Dataset, request: Request) -> Step:
 
     recipe = request.recipe
     images = dataset.images["train"].to(request.device)
+    gathered = gatherer(images)
     prepare = preparer(dataset, request.device, recipe.scaling)
     chosen = torch.randint(len(images), (recipe.batch_size,)).to(request.device)
 
     def make() -> None:
-        prepare(augment(images[chosen], recipe.augment))
+        prepare(augment(gathered(chosen), recipe.augment))
 
     return make

@@ -130,7 +130,7 @@ def archbench(spec: dict, precision: str, turns: Turns) -> None:
     few = {"train": spec["samples"], "validation": 2, "test": 2}
     dataset = Dataset(
         "random",
-        {split: images.permute(0, 3, 1, 2)[: few[split]].contiguous() for split in SPLITS},
+        {split: images.permute(0, 3, 1, 2)[: few[split]] for split in SPLITS},
         {split: labels[: few[split]] for split in SPLITS},
         tuple(map(str, range(spec["classes"]))),
         "random pixels",
@@ -145,7 +145,7 @@ def archbench(spec: dict, precision: str, turns: Turns) -> None:
     recipe = Recipe(batch_size=spec["batch_size"], epochs=FOREVER, precision=precision)
     on_cuda = spec["device"] == "cuda"
     # As a training of some length has it.
-    knobs = Knobs(quick_norm=not on_cuda, cuda_graph=spec.get("cuda_graph", on_cuda))
+    knobs = Knobs(quick_norm=not on_cuda, quick_maps=not on_cuda, cuda_graph=spec.get("cuda_graph", on_cuda))
     train(lambda: make_net(spec), dataset, recipe, spec["device"], on_epoch=on_epoch, knobs=knobs)
 
 

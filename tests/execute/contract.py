@@ -8,7 +8,7 @@ import sys
 import pytest
 from conftest import small_study
 
-from archbench.environment import KEEPING
+from archbench.environment import HUGE_PAGES, KEEPING
 from archbench.execute import Job, Setup, Stops
 from archbench.execute.checkpoints import folder_of
 from archbench.execute.jobs import Ended
@@ -73,7 +73,7 @@ class RunnerContract:
         job = job_of("saying", lr=0.25)
         done(runner, job)
         variables = dict(word.split("=", 1) for word in said(here, job, "variables"))
-        assert variables == {**KEEPING, "POOL_FOLDER": str(here)}
+        assert variables == {**KEEPING, **HUGE_PAGES, "POOL_FOLDER": str(here)}
 
     @pytest.mark.parametrize(
         ("model", "ended"),

@@ -55,7 +55,8 @@ def say(net):
     print("process", os.getpid(), "group", os.getpgid(0), "parent", os.getppid())
     print("cores", *sorted(os.sched_getaffinity(0)))
     print("objects", len(gc.get_objects()))
-    print("variables", *(f"{name}={os.environ[name]}" for name in os.environ if name.startswith(("MALLOC", "POOL"))))
+    told = [name for name in os.environ if name.startswith(("GLIBC", "MALLOC", "POOL"))]
+    print("variables", *(f"{name}={os.environ[name]}" for name in told))
     print("to standard error, with letters of others: \\u00e9", file=sys.stderr)
 
 def fork_and_end(net):

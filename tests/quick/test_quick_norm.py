@@ -10,6 +10,7 @@ from torch import nn
 
 from archbench.quick import maps as maps_module
 from archbench.quick import quicken
+from archbench.quick.norm_loops import REGISTER, block
 from archbench.schema import Knobs
 
 pytestmark = pytest.mark.usefixtures("maps_of_any_size")
@@ -51,6 +52,11 @@ def results(net, maps, gradient):
 def is_quick(net, maps):
     """Whether the maps of a training step come from here."""
     return type(net(maps.requires_grad_()).grad_fn).__name__ == "BatchNormBackward"
+
+
+@given(st.integers(1, 5000))
+def test_a_block_is_of_whole_pixels_and_whole_registers(channels):
+    assert block(channels) % channels == block(channels) % REGISTER == 0
 
 
 @given(

@@ -1,9 +1,9 @@
 """Batch normalisation and the activation behind it as loops over memory, compiled for the processor that runs them.
 
-Maps are flat arrays in channels-last order: float32, or bfloat16 as the bits that numpy has no type for. They are gone
-over in blocks of whole pixels, many registers wide, so that 7 channels keep a processor as busy as 16: what belongs to
-a channel is written out for every pixel of a block. Sums are taken in single precision within a few blocks, and of
-those in double precision; squares are taken of distances from a value near the mean.
+Maps are flat arrays in channels-last order. They are gone over in blocks of whole pixels, many registers wide, so that
+7 channels keep a processor as busy as 16: what belongs to a channel is written out for every pixel of a block. Sums are
+taken in single precision within a few blocks, and of those in double precision; squares are taken of distances from a
+value near the mean.
 
 An activation is a slope below zero and a cap: (1, inf) leaves values as they are, (0, inf) is a ReLU, (0, 6) a ReLU6.
 """
@@ -11,81 +11,17 @@ An activation is a slope below zero and a cap: (1, inf) leaves values as they ar
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
+from numba import types
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from archbench.quick.compiling import NUMBER, VECTOR, at, compiled, part, put, single
 
 REGISTER = 16  # values in a processor's widest register
 LEAST = 512  # values of a block, below which its loop is too short
 TOGETHER = 32  # blocks that are summed up in single precision
 SAMPLED = 64  # blocks that tell about where a mean is
-
-single, word, bits = np.float32, np.uint32, np.uint16
-_OPTIONS: dict[str, Any] = {"fastmath": {"contract", "nsz"}, "error_model": "numpy", "nogil": True}
-_NUMBER, _VECTOR = types.float64, types.float32[::1]
-
-
-def _compiled(maps: int, *further: types.Type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Compile a function as its module is imported, for so many maps of either kind, and what else it is given.
-
-    It is compiled once on a machine: other processes find it in a cache, beside its file or among the user's.
-    """
-    kinds = (types.float32[::1], types.uint16[::1])
-    signatures = [types.void(*[kind] * maps, *further) for kind in kinds]
-
-    def compiling(function: Callable[..., None]) -> Callable[..., None]:
-        try:
-            kept: Callable[..., None] = njit(signatures, cache=True, **_OPTIONS)(function)
-        except Exception:  # noqa: BLE001 - of the cache: no folder can be written, the disk is full, a file is damaged
-            kept = njit(signatures, **_OPTIONS)(function)
-        return kept
-
-    return compiling
-
-
-def _part(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function as it is first called by one that is compiled, and into that."""
-    whole: Callable[..., Any] = njit(**_OPTIONS)(function)
-    return whole
-
-
-def _at(maps: Any, place: Any) -> Any:
-    """Return a value of maps in single precision."""
-    raise NotImplementedError
-
-
-@overload(_at, inline="always")
-def _at_kind(maps: Any, place: Any) -> Any:  # noqa: ARG001 - as what it stands for
-    def widened(maps: Any, place: Any) -> Any:
-        return word(word(maps[place]) << word(16)).view(single)
-
-    def as_it_is(maps: Any, place: Any) -> Any:
-        return maps[place]
-
-    return widened if maps.dtype == types.uint16 else as_it_is
-
-
-def _put(maps: Any, place: Any, value: Any) -> None:
-    """Put a value into maps, rounded to the nearest that there is."""
-    raise NotImplementedError
-
-
-@overload(_put, inline="always")
-def _put_kind(maps: Any, place: Any, value: Any) -> Any:  # noqa: ARG001 - as what it stands for
-    def rounded(maps: Any, place: Any, value: Any) -> None:
-        whole = single(value).view(word)
-        half = word(word(0x7FFF) + word(word(whole >> word(16)) & word(1)))  # ties go to the even one
-        maps[place] = bits(word(word(whole + half) >> word(16))) if value == value else bits(0x7FC0)  # noqa: PLR0124
-
-    def as_it_is(maps: Any, place: Any, value: Any) -> None:
-        maps[place] = value
-
-    return rounded if maps.dtype == types.uint16 else as_it_is
 
 
 def block(channels: int) -> int:
@@ -94,7 +30,7 @@ def block(channels: int) -> int:
     return least * -(-LEAST // least)
 
 
-@_part
+@part
 def _near(maps: Any, channels: int, size: int) -> Any:
     """Return a value near the mean of each channel, for every value of a block."""
     sums, pixels = np.zeros(size), 0
@@ -102,38 +38,47 @@ def _near(maps: Any, channels: int, size: int) -> Any:
         piece = maps[start : min(start + size, len(maps))]
         pixels += len(piece) // channels
         for place in range(len(piece)):
-            sums[place] += _at(piece, place)
+            sums[place] += at(piece, place)
     for channel in range(channels):
         sums[channel::channels] = sums[channel::channels].sum() / pixels
     return sums.astype(single)
 
 
-@_part
+@part
 def _flush(sums: Any, wholes: Any) -> None:
     for place in range(len(sums)):
         wholes[place] += sums[place]
         sums[place] = 0
 
 
-@_part
+@part
 def _count(piece: Any, near: Any, sums: Any, squares: Any) -> None:
     for place in range(len(piece)):
-        distance = _at(piece, place) - near[place]
+        distance = at(piece, place) - near[place]
         sums[place] += distance
         squares[place] += distance * distance
 
 
-@_part
+@part
 def _activate(piece: Any, factor: Any, level: Any, slope: Any, cap: Any, done: Any) -> None:
     for place in range(len(piece)):
-        value = _at(piece, place) * factor[place] + level[place]
+        value = at(piece, place) * factor[place] + level[place]
         value = value if value > single(0) else value * slope
-        _put(done, place, min(value, cap))
+        put(done, place, min(value, cap))
 
 
-@_compiled(2, types.int64, *[_VECTOR] * 4, *[_NUMBER] * 4, *[_VECTOR] * 2)
+@part
+def _activate_sum(piece: Any, beside: Any, factor: Any, level: Any, slope: Any, cap: Any, done: Any) -> None:
+    for place in range(len(piece)):
+        value = at(piece, place) * factor[place] + level[place] + at(beside, place)
+        value = value if value > single(0) else value * slope
+        put(done, place, min(value, cap))
+
+
+@compiled(3, types.int64, *[VECTOR] * 4, *[NUMBER] * 4, *[VECTOR] * 2)
 def normalize(
     maps: Any,
+    beside: Any,
     done: Any,
     size: int,
     weight: Any,
@@ -151,6 +96,7 @@ def normalize(
 
     Args:
         maps: what is normalised.
+        beside: what is added before they are activated, of as many values, or of none.
         done: (written) the same, normalised and activated.
         size: of a block.
         weight: (C,).
@@ -187,42 +133,55 @@ def normalize(
         level[channel::channels] = bias[channel] - mean[channel] * factor[channel]
     for start in range(0, end, size):
         stop = min(start + size, end)
-        _activate(maps[start:stop], factor, level, single(slope), single(cap), done[start:stop])
+        if len(beside):
+            _activate_sum(
+                maps[start:stop], beside[start:stop], factor, level, single(slope), single(cap), done[start:stop]
+            )
+        else:
+            _activate(maps[start:stop], factor, level, single(slope), single(cap), done[start:stop])
 
 
-@_part
+@part
 def _passed(gradient: Any, value: Any, slope: Any, cap: Any) -> Any:
     """Return what an activation of a value passes back of a gradient."""
     inner = gradient if value > single(0) else gradient * slope
     return single(0) if value >= cap else inner
 
 
-@_part
+@part
 def _count_back(
     given: Any, piece: Any, factor: Any, level: Any, near: Any, slope: Any, cap: Any, sums: Any, products: Any
 ) -> None:
     for place in range(len(piece)):
-        value = _at(piece, place)
-        passed = _passed(_at(given, place), value * factor[place] + level[place], slope, cap)
+        value = at(piece, place)
+        passed = _passed(at(given, place), value * factor[place] + level[place], slope, cap)
         sums[place] += passed
         products[place] += passed * (value - near[place])
 
 
-@_part
+@part
 def _pass_back(
     given: Any, piece: Any, factor: Any, level: Any, slant: Any, offset: Any, slope: Any, cap: Any, back: Any
 ) -> None:
     for place in range(len(piece)):
-        value = _at(piece, place)
-        passed = _passed(_at(given, place), value * factor[place] + level[place], slope, cap)
-        _put(back, place, passed * factor[place] + (value * slant[place] + offset[place]))
+        value = at(piece, place)
+        passed = _passed(at(given, place), value * factor[place] + level[place], slope, cap)
+        put(back, place, passed * factor[place] + (value * slant[place] + offset[place]))
 
 
-@_compiled(3, types.int64, *[_VECTOR] * 4, *[_NUMBER] * 2, *[_VECTOR] * 2)
+@part
+def _pass_sum(given: Any, done: Any, slope: Any, cap: Any, passed: Any) -> None:
+    for place in range(len(given)):
+        put(passed, place, _passed(at(given, place), at(done, place), slope, cap))
+
+
+@compiled(5, types.int64, *[VECTOR] * 4, *[NUMBER] * 2, *[VECTOR] * 2)
 def normalize_back(
     given: Any,
     maps: Any,
+    done: Any,
     back: Any,
+    beside_back: Any,
     size: int,
     weight: Any,
     bias: Any,
@@ -238,7 +197,9 @@ def normalize_back(
     Args:
         given: the gradient of what `normalize` has done.
         maps: what it was given.
-        back: (written) their gradient.
+        done: what it made of maps and what is beside them; of no values where nothing is.
+        back: (written) the gradient of the maps.
+        beside_back: (written) that of what is beside them; of as many values as `done`.
         size: of a block.
         weight: (C,).
         bias: (C,).
@@ -257,6 +218,11 @@ def normalize_back(
         factor[channel::channels] = weight[channel] * scale[channel]
         level[channel::channels] = bias[channel] - mean[channel] * factor[channel]
     below, top = single(slope), single(cap)
+    if len(done):
+        for start in range(0, end, size):
+            stop = min(start + size, end)
+            _pass_sum(given[start:stop], done[start:stop], below, top, beside_back[start:stop])
+        given, below, top = beside_back, single(1), single(np.inf)
     sums, products = np.zeros(size, single), np.zeros(size, single)
     all_sums, all_products = np.zeros(size), np.zeros(size)
     for first in range(0, end, size * TOGETHER):

@@ -4,28 +4,21 @@ import importlib.util
 
 import numpy as np
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from numba import njit
 
-from archbench.quick.loops import _OPTIONS, REGISTER, _at, _compiled, _put, block
+from archbench.quick.compiling import OPTIONS, at, compiled, put
 
 
 def copied(maps, done):
     """Put all values of maps into others."""
     for place in range(len(maps)):
-        _put(done, place, _at(maps, place))
-
-
-@given(st.integers(1, 5000))
-def test_a_block_is_of_whole_pixels_and_whole_registers(channels):
-    assert block(channels) % channels == block(channels) % REGISTER == 0
+        put(done, place, at(maps, place))
 
 
 def test_all_numbers_of_half_precision_come_and_go():
     every = np.arange(2**16, dtype=np.uint16)
     done = np.zeros_like(every)
-    njit(**_OPTIONS)(copied)(every, done)
+    njit(**OPTIONS)(copied)(every, done)
     numbers, came = (torch.from_numpy(bits).view(torch.bfloat16) for bits in (every, done))
     assert torch.equal(numbers.isnan(), came.isnan())
     assert np.array_equal(every[~numbers.isnan().numpy()], done[~numbers.isnan().numpy()])
@@ -37,15 +30,15 @@ def test_single_precision_is_rounded_as_torch_does():
     ties = (bits & -(2**16)) | 2**15
     values = torch.cat([bits, ties]).view(torch.float32)
     done = torch.zeros(len(values), dtype=torch.uint16)
-    njit(**_OPTIONS)(copied)(values.numpy(), done.numpy())
+    njit(**OPTIONS)(copied)(values.numpy(), done.numpy())
     torch.testing.assert_close(done.view(torch.bfloat16), values.bfloat16(), rtol=0, atol=0, equal_nan=True)
 
 
 def test_loops_are_compiled_where_no_cache_can_be_kept():
     """As of a function that is in no file."""
-    place = {"_at": _at, "_put": _put}
-    exec("def doubled(maps, done):\n    for i in range(len(maps)):\n        _put(done, i, 2 * _at(maps, i))", place)
-    doubled = _compiled(2)(place["doubled"])
+    place = {"at": at, "put": put}
+    exec("def doubled(maps, done):\n    for i in range(len(maps)):\n        put(done, i, 2 * at(maps, i))", place)
+    doubled = compiled(2)(place["doubled"])
     for values in (np.arange(5, dtype=np.float32), torch.arange(5).bfloat16().view(torch.uint16).numpy()):
         done = np.zeros_like(values)
         doubled(values, done)
@@ -56,8 +49,8 @@ def test_loops_are_compiled_where_no_cache_can_be_kept():
 def test_a_damaged_cache_is_not_believed_and_not_missed(tmp_path):
     file = tmp_path / "kept.py"
     file.write_text(
-        "from archbench.quick.loops import _at, _compiled, _put\n\n\n@_compiled(2)\ndef halved(maps, done):\n"
-        "    for place in range(len(maps)):\n        _put(done, place, _at(maps, place) / 2)\n"
+        "from archbench.quick.compiling import at, compiled, put\n\n\n@compiled(2)\ndef halved(maps, done):\n"
+        "    for place in range(len(maps)):\n        put(done, place, at(maps, place) / 2)\n"
     )
     for damaged in (".nbi", ".nbc"):
         halved = _module(file).halved
