@@ -279,6 +279,16 @@ def test_the_order_is_always_the_same():
     assert torch.equal(*made)
 
 
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_the_order_of_memory_changes_nothing(name):
+    images = noise(20, 3, 9, 14)
+    made = []
+    for order in (torch.contiguous_format, torch.channels_last):
+        torch.manual_seed(1)
+        made.append(augment(images.contiguous(memory_format=order), [name]))
+    assert torch.equal(*made)
+
+
 # --- scaling and shape
 
 
