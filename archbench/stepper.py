@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from archbench.data.transforms import augment, gatherer
+from archbench.data.batches import gatherer
+from archbench.data.transforms import augment
 from archbench.forward import arithmetic, autocast, compiled, order_of
 from archbench.metrics import loss_of, tally
 from archbench.optimizers import make_optimizer, make_schedule, penalty

@@ -12,7 +12,7 @@ import numpy as np
 
 from archbench import snapshots
 from archbench.data import SPLITS
-from archbench.data.transforms import preparer
+from archbench.data.batches import preparer
 from archbench.features import features_of
 from archbench.forward import forward_pass, order_of, resident
 from archbench.metrics import metrics_of, tally, top_k

@@ -19,7 +19,7 @@ from test_tables import BASE, SLOW, record
 from archbench import figures, instruments, words
 from archbench.budget import build_model
 from archbench.data import load_dataset
-from archbench.data.transforms import preparer
+from archbench.data.batches import preparer
 from archbench.errors import DataError, InputError
 from archbench.execute import WEIGHTS_FOLDER, weights_file
 from archbench.frame import epochs_frame, runs_frame

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from archbench.data import SPLITS, Dataset, Parts
 from archbench.data.audit import leaks
+from archbench.data.batches import ordered
 from archbench.data.cache import cached
 from archbench.data.exclusions import LEAKS, kept
 from archbench.data.preprocess import VERSION, apply_steps, steps_text
 from archbench.data.splits import by_class, divide, stratified
-from archbench.data.transforms import ordered
 from archbench.errors import DataError, InputError
 from archbench.units import grouped
 

@@ -97,13 +97,12 @@ class Order:
     """What the warm process is told: to let a process begin, with the job's channel beside it, on these data.
 
     Attributes:
-        quick_norm: whether it has batch normalisations done by loops of our own. quick_maps: likewise other layers.
+        knobs: how it takes its steps, so that what that needs is loaded once for all.
     """
 
     dataset: str
     view: View
-    quick_norm: bool = False
-    quick_maps: bool = False
+    knobs: Knobs = USUAL
 
 
 @dataclass(frozen=True)

@@ -117,12 +117,10 @@ def _serve(control: socket.socket, dataset_of: partial[Dataset], setup: Setup) -
     channel = Channel(socket.socket(fileno=ends[0]))
     from archbench.errors import reason
     from archbench.execute.child import say_failed, serve
+    from archbench.quick import load
 
     try:
-        if order.quick_norm:  # a second, once for all that are forked from here
-            from archbench.quick import norm_loops  # noqa: F401
-        if order.quick_maps:
-            from archbench.quick import dropout_loops, pool_loops  # noqa: F401
+        load(order.knobs)  # half a second, once for all that are forked from here
         dataset = dataset_of(order.dataset, order.view)
         gc.collect()
         gc.freeze()  # else each process looks through all that is here, and so copies it

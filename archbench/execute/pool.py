@@ -163,7 +163,7 @@ class Isolated:
             with theirs, contextlib.suppress(OSError):  # the warm process is dead, which is heard in a moment
                 running.channel.send(job)
                 ours.setblocking(False)
-                order = Order(job.cell.dataset, job.cell.view, job.knobs.quick_norm, job.knobs.quick_maps)
+                order = Order(job.cell.dataset, job.cell.view, job.knobs)
                 self._starting.append(running)
                 socket.send_fds(control, [msgspec.json.encode(order)], [theirs.fileno()])
             selector.register(ours, selectors.EVENT_READ, running)

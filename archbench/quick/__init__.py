@@ -6,6 +6,6 @@ more exactly), and a ReLU before a max-pooling may be taken behind it. Batch nor
 convolution on a card, are the same but for rounding. A dropout drops as often, but draws other numbers.
 """
 
-from archbench.quick.layers import quicken
+from archbench.quick.layers import load, quicken
 
-__all__ = ["quicken"]
+__all__ = ["load", "quicken"]

@@ -34,6 +34,14 @@ def quicken(net: nn.Module, device: Device, knobs: Knobs) -> None:
         _quicken_on_cpu(net, knobs)
 
 
+def load(knobs: Knobs) -> None:
+    """Load the loops that the knobs say layers are done by."""
+    if knobs.quick_norm:
+        from archbench.quick import norm_loops  # noqa: F401
+    if knobs.quick_maps:
+        from archbench.quick import dropout_loops, pool_loops  # noqa: F401
+
+
 def _quicken_on_cuda(net: nn.Module) -> None:
     for module in net.modules():
         if type(module) is nn.Conv2d and pointwise.is_usual(module):

@@ -1,7 +1,7 @@
-"""Residual blocks of two convolutions: what is done with their normalisations, though no plain sequence shows it.
+"""Residual blocks: what is done with their normalisations, though no plain sequence shows it.
 
-A block has one activation, between its normalisations and behind its sum. All three go over the maps once more, and the
-sum and the activation write them down anew.
+A block has one activation, behind each of its normalisations and behind its sum. Each goes over the maps once more, and
+writes them down anew.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from archbench.quick import norm
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-# Blocks that compute `act(bn2(conv2(act(bn1(conv1(x))))) + downsample(x))`, by where they are defined, and the name of
-# their activation.
-BLOCKS = {("zoo.resnet", "BasicBlock"): "act", ("torchvision.models.resnet", "BasicBlock"): "relu"}
+# Blocks of convolutions conv1, conv2, ..., each with a normalisation bn1, ... and an activation behind it, the last one
+# behind the sum with what `downsample` makes of the input; by where they are defined, and the name of the activation.
+BLOCKS = {
+    ("zoo.resnet", "BasicBlock"): "act",
+    ("torchvision.models.resnet", "BasicBlock"): "relu",
+    ("torchvision.models.resnet", "Bottleneck"): "relu",
+}
+MOST = 3  # convolutions
 
 
 def activation_of(module: nn.Module) -> nn.Module | None:
@@ -28,10 +33,15 @@ def activation_of(module: nn.Module) -> nn.Module | None:
     return None
 
 
+def _layers(block: Any) -> list[tuple[nn.Module, nn.Module]]:
+    numbers = [number for number in range(1, MOST + 1) if hasattr(block, f"conv{number}")]
+    return [(getattr(block, f"conv{number}"), getattr(block, f"bn{number}")) for number in numbers]
+
+
 def _is_usual(block: Any, activation: nn.Module) -> bool:
     shape = norm.shape_of(activation)
     rises = shape is not None and shape[0] >= 0  # so that what comes tells on which side of zero it was
-    return rises and all(norm.is_norm(each) for each in (block.bn1, block.bn2))
+    return rises and all(norm.is_norm(each) for _, each in _layers(block))
 
 
 def added(block: Any, activation: nn.Module, maps: Tensor) -> Tensor:
@@ -39,6 +49,9 @@ def added(block: Any, activation: nn.Module, maps: Tensor) -> Tensor:
     if not (block.training and activation.training):
         whole: Tensor = type(block).forward(block, maps)
         return whole
-    inner = norm.normalized(block.bn1, activation, block.conv1(maps))
+    *inner, (conv, last) = _layers(block)
+    made = maps
+    for convolution, normalisation in inner:
+        made = norm.normalized(normalisation, activation, convolution(made))  # type: ignore[arg-type]
     beside = maps if block.downsample is None else block.downsample(maps)
-    return norm.normalized(block.bn2, activation, block.conv2(inner), beside)
+    return norm.normalized(last, activation, conv(made), beside)  # type: ignore[arg-type]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from archbench.budget import build_model
-from archbench.data.transforms import ordered
+from archbench.data.batches import ordered
 from archbench.errors import ArchbenchError, reason
 from archbench.forward import forward_pass, order_of, resident, torch_threads
 from archbench.metrics import loss_of

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from archbench.budget import build_model
 from archbench.building import find_spec
-from archbench.data.transforms import augment, gatherer, ordered, preparer
+from archbench.data.batches import gatherer, ordered, preparer
+from archbench.data.transforms import augment
 from archbench.errors import ArchbenchError, reason
 from archbench.forward import arithmetic, autocast, compiled, forward_pass, order_of, resident
 from archbench.metrics import loss_of

@@ -13,7 +13,7 @@ from torch import nn
 
 import zoo
 from archbench.budget import build_model
-from archbench.data import load_dataset, transforms
+from archbench.data import batches, load_dataset
 from archbench.errors import OutputError
 from archbench.execute import Here, Job, Setup, Stops, work
 from archbench.execute.checkpoints import KEPT, folder_of
@@ -229,7 +229,7 @@ def test_weights_are_written_where_they_are_asked_for_and_are_those_of_the_hash(
     outcome = train_job(Job("train", cell, 1), digits, setup, Hooks(lambda message: None), io.StringIO())
     net = build_model(cell.sized)
     net.load_state_dict(torch.load(tmp_path / "weights" / f"{cell.key[:16]}.pt", weights_only=True))
-    prepare = transforms.preparer(digits, "cpu", cell.recipe.scaling)
+    prepare = batches.preparer(digits, "cpu", cell.recipe.scaling)
     assert evaluate(net, prepare, digits.images["test"], digits.labels["test"], "fp32", 3) == outcome.training.test
 
 

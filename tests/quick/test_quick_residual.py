@@ -69,6 +69,14 @@ def test_a_block_is_as_exact_as_torch_s_own(make, in_chans, out_chans, stride, k
     held_against_the_exact(make(in_chans, out_chans, stride), maps_of(in_chans, kind))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_block_of_three_convolutions_is(kind):
+    torch.manual_seed(0)
+    shorter = nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32))
+    held_against_the_exact(resnet.Bottleneck(16, 8, 2, shorter), maps_of(16, kind))
+    held_against_the_exact(resnet.Bottleneck(32, 8), maps_of(32, kind))
+
+
 @pytest.mark.parametrize("activation", ["leaky_relu", "relu6"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_with_another_activation(activation, kind):
