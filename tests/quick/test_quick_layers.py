@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import pytest
 import torch
 from torch import nn
 
 import zoo
-from archbench.quick import quicken
+from archbench.quick import load, quicken
 from archbench.schema import Knobs
 
 pytestmark = pytest.mark.usefixtures("maps_of_any_size")
@@ -31,6 +32,22 @@ def channels_last(*shape):
 def moved(net):
     """Return the layers whose forward is another."""
     return [name for name, layer in net.named_modules() if "forward" in vars(layer)]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "loaded"),
+    [
+        (Knobs(), set()), (Knobs(quick_norm=True), {"norm_loops"}),
+        (Knobs(quick_maps=True), {"dropout_loops", "pool_loops"}),
+    ],
+)  # fmt: skip
+def test_the_loops_that_are_needed_can_be_loaded_ahead(monkeypatch, knobs, loaded):
+    names = {"norm_loops", "dropout_loops", "pool_loops"}
+    for name in names:
+        monkeypatch.delitem(sys.modules, f"archbench.quick.{name}", raising=False)
+        monkeypatch.delattr(f"archbench.quick.{name}", raising=False)
+    load(knobs)
+    assert {name for name in names if f"archbench.quick.{name}" in sys.modules} == loaded
 
 
 @pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6()])
