@@ -30,7 +30,7 @@ THREE = ("loss", "accuracy", "topk")
 OWN = (
     "seed", "case", "status", *(f"{split}_{name}" for split in ("train", "validation", "test") for name in THREE), "k",
     "epochs_done", "diverged_epoch", "cached_features", "train_seconds", "memory_format", "compiled", "quick_norm",
-    "quick_maps", "cuda_graph", "error", "finished_at", "key",
+    "quick_maps", "winograd", "cuda_graph", "error", "finished_at", "key",
 )  # fmt: skip
 """Columns of which every run has a value of its own."""
 FIRST = ("model", "family", "budget", "params", "rel_error", "seed", "case", "status", "options")
@@ -38,8 +38,8 @@ CAME = ("k", "epochs_done", "diverged_epoch", "cached_features", "train_seconds"
 HOW = (
     "optimizer", "lr", "schedule", "batch_size", "epochs", "weight_decay", "label_smoothing", "momentum", "lr_decay",
     "l2", "augment", "scaling", "position_loss", "precision", "memory_format", "compiled", "quick_norm", "quick_maps",
-    "cuda_graph", "device", "threads", "device_name", "machine", "cores", "python", "torch", "archbench", "commit",
-    "dirty", "train_images", "validation_images", "test_images",
+    "winograd", "cuda_graph", "device", "threads", "device_name", "machine", "cores", "python", "torch", "archbench",
+    "commit", "dirty", "train_images", "validation_images", "test_images",
 )  # fmt: skip
 LAST = ("warnings", "finished_at", "key")
 EMPTY = (
@@ -206,6 +206,7 @@ def _own(row: Row, last: Epoch | None) -> tuple[Any, ...]:
         training and training.knobs and training.knobs.compiled,
         training and training.knobs and training.knobs.quick_norm,
         training and training.knobs and training.knobs.quick_maps,
+        training and training.knobs and training.knobs.winograd,
         training and training.knobs and training.knobs.cuda_graph,
         row.error, row.finished_at, row.key,
     )  # fmt: skip

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from archbench.budget import build_model
 from archbench.data.cache import recalled, remember
 from archbench.environment import worker_allocator
 from archbench.errors import ArchbenchError
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from archbench.timing.steps import Step
 
 KIND = "knobs"  # of what is kept
-WAYS = (USUAL, Knobs("contiguous"))
+CONTIGUOUS, WINOGRAD = Knobs("contiguous"), Knobs(winograd=True)
 WORTH_S = 20.0  # of one training: what a trial of some seconds is worth it for
 LOOPS_THREADS = 2  # with more of them torch's own layers are quicker: a loop of ours has one
 LOOPS_WORTH_S = 4.0  # likewise what it is worth it for to load loops that were compiled, which takes a second
@@ -52,27 +53,38 @@ class Trial:
 
     Attributes:
         usual_s, contiguous_s: a step, op by op, with either order of memory.
+        winograd_s: a step of the usual order with convolutions in Winograd's way; None where there is none to be so.
         compiled_s: a step of the quicker order compiled; None where it was not tried, or cannot be.
         compile_s: until the first compiled step was done. tried: whether compiling was.
     """
 
     usual_s: float
     contiguous_s: float
+    winograd_s: float | None = None
     compiled_s: float | None = None
     compile_s: float = 0.0
     tried: bool = False
 
     @property
-    def eager(self) -> Knobs:
-        """The quicker way op by op."""
-        return WAYS[1] if self.contiguous_s * GAIN < self.usual_s else USUAL
+    def eager(self) -> tuple[Knobs, float]:
+        """The quickest way op by op, and the seconds of its step."""
+        others = [(CONTIGUOUS, self.contiguous_s)]
+        if self.winograd_s is not None:
+            others.append((WINOGRAD, self.winograd_s))
+        best = min(others, key=lambda way: way[1])
+        return best if best[1] * GAIN < self.usual_s else (USUAL, self.usual_s)
 
     def best(self, steps: int) -> Knobs:
         """Return the way by which so many steps, with what has to be compiled before them, are done first."""
-        eager_s = self.contiguous_s if self.eager == WAYS[1] else self.usual_s
+        knobs, eager_s = self.eager
         if self.compiled_s is not None and self.compile_s + steps * self.compiled_s * GAIN < steps * eager_s:
-            return replace(self.eager, compiled=True)
-        return self.eager
+            return _compiled(knobs)
+        return knobs
+
+
+def _compiled(knobs: Knobs) -> Knobs:
+    """Return the compiled way of an order of memory, in which no layer is ours."""
+    return Knobs(knobs.memory_format, compiled=True)
 
 
 def steps_of(cell: Cell) -> int:
@@ -119,8 +131,7 @@ def find_knobs(cell: Cell, dataset: Dataset, clock: Clock | None = None) -> Knob
     key = _key(cell)
     trial = recalled(KIND, key, Trial)
     steps = steps_of(cell)
-    hoped_s = (1 - 1 / COMPILED_GAIN) * steps * min(trial.usual_s, trial.contiguous_s) if trial else 0.0
-    if trial is None or (not trial.tried and hoped_s > COMPILE_S):
+    if trial is None or (not trial.tried and _may_be_compiled(steps, trial)):
         trial = _try(cell, dataset, clock or clock_for(cell.device))
         remember(KIND, key, trial)
     return trial.best(steps)
@@ -130,28 +141,42 @@ def _key(cell: Cell) -> str:
     sized = cell.sized
     assert sized is not None  # noqa: S101 - what could not be built has no steps
     told = (
-        "as trained", platform.node(), cell.device_name, cell.torch, cell.threads, worker_allocator(), sized.key,
-        stepping(cell.recipe),
+        "as trained, or in Winograd's way", platform.node(), cell.device_name, cell.torch, cell.threads,
+        worker_allocator(), sized.key, stepping(cell.recipe),
     )  # fmt: skip
     return repr(told)
 
 
+def _may_be_compiled(steps: int, trial: Trial) -> bool:
+    """Whether so many steps take so long that compiling may pay, before it was tried."""
+    return (1 - 1 / COMPILED_GAIN) * steps * trial.eager[1] > COMPILE_S
+
+
 def _try(cell: Cell, dataset: Dataset, clock: Clock) -> Trial:
     with torch_threads(cell.threads):
-        eager = {knobs: _step(cell, dataset, knobs)[0] for knobs in WAYS}
-        usual_s, contiguous_s = _seconds(eager, clock).values()
-        trial = Trial(usual_s, contiguous_s)
-        if (1 - 1 / COMPILED_GAIN) * steps_of(cell) * min(usual_s, contiguous_s) <= COMPILE_S:
+        eager = {knobs: _step(cell, dataset, knobs)[0] for knobs in _ways(cell)}
+        seconds = _seconds(eager, clock)
+        trial = Trial(seconds[USUAL], seconds[CONTIGUOUS], seconds.get(WINOGRAD))
+        if not _may_be_compiled(steps_of(cell), trial):
             return trial
         trial = replace(trial, tried=True)
+        knobs, eager_s = trial.eager
         with contextlib.suppress(ArchbenchError):  # not every model can be compiled
-            compiled, compile_s = _step(cell, dataset, replace(trial.eager, compiled=True))
-            both = _seconds({trial.eager: eager[trial.eager], replace(trial.eager, compiled=True): compiled}, clock)
-            eager_s, compiled_s = both.values()
+            compiled, compile_s = _step(cell, dataset, _compiled(knobs))
+            both = _seconds({knobs: eager[knobs], _compiled(knobs): compiled}, clock)
             # Compared with its neighbour in time, and told on the scale of the others.
-            scale = min(usual_s, contiguous_s) / eager_s
-            return replace(trial, compiled_s=compiled_s * scale, compile_s=compile_s)
+            scale = eager_s / both[knobs]
+            return replace(trial, compiled_s=both[_compiled(knobs)] * scale, compile_s=compile_s)
         return trial
+
+
+def _ways(cell: Cell) -> tuple[Knobs, ...]:
+    """Return the ways op by op that differ for a model on its device."""
+    from archbench.quick import takes_winograd
+
+    assert cell.sized is not None  # noqa: S101 - as above
+    by_winograd = _takes_loops(WINOGRAD, cell) and takes_winograd(build_model(cell.sized))
+    return (USUAL, CONTIGUOUS, WINOGRAD) if by_winograd else (USUAL, CONTIGUOUS)
 
 
 def _step(cell: Cell, dataset: Dataset, knobs: Knobs) -> tuple[Step, float]:

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 from test_schema import CELL
 
+import archbench
 from archbench import knobs
 from archbench.errors import ModelError
 from archbench.knobs import Trial, find_knobs, steps_of, suited, worth
@@ -12,6 +13,7 @@ from archbench.schema import USUAL, Cost, Knobs
 from archbench.timing.clock import Elapsed
 
 CONTIGUOUS = Knobs("contiguous")
+WINOGRAD = Knobs(winograd=True)
 COMPILED = Knobs(compiled=True)
 
 
@@ -38,13 +40,15 @@ def tried(monkeypatch, tmp_path):
 
         def step(cell, dataset, way):
             ways.append(way)
-            name = "compiled" if way.compiled else way.memory_format
+            name = "compiled" if way.compiled else "winograd" if way.winograd else way.memory_format
             if name not in step_us:
                 msg = "it cannot be compiled"
                 raise ModelError(msg)
             return lambda: setattr(clock, "us", clock.us + step_us[name]), 20.0
 
         monkeypatch.setattr(knobs, "_step", step)
+        others = {"contiguous": CONTIGUOUS, "winograd": WINOGRAD}
+        monkeypatch.setattr(knobs, "_ways", lambda cell: (USUAL, *(others[name] for name in others if name in step_us)))
         recipe = dataclasses.replace(CELL.recipe, batch_size=1, epochs=steps)
         return find_knobs(dataclasses.replace(CELL, recipe=recipe, images=(1, 1, 1)), None, clock)
 
@@ -55,6 +59,37 @@ def tried(monkeypatch, tmp_path):
 def test_another_order_of_memory_is_taken_where_it_is_clearly_quicker(tried, contiguous, expected):
     find, _ = tried
     assert find(100, channels_last=100.0, contiguous=contiguous) == expected
+
+
+@pytest.mark.parametrize(
+    ("contiguous", "winograd", "expected"),
+    [(110.0, 90.0, WINOGRAD), (110.0, 98.0, USUAL), (80.0, 70.0, WINOGRAD), (70.0, 80.0, CONTIGUOUS)],
+)
+def test_convolutions_are_done_in_winograds_way_where_that_is_quickest(tried, contiguous, winograd, expected):
+    find, _ = tried
+    assert find(100, channels_last=100.0, contiguous=contiguous, winograd=winograd) == expected
+
+
+def test_what_is_compiled_is_torchs_own_and_beside_the_quickest(tried):
+    find, ways = tried
+    times = {"channels_last": 100.0, "contiguous": 110.0, "winograd": 50.0}
+    assert find(10**7, **times, compiled=49.0) == WINOGRAD
+    assert COMPILED in ways
+    ways.clear()
+    assert find(10**7 + 1, **times, compiled=49.0) == WINOGRAD
+    assert ways == []
+
+
+@pytest.mark.parametrize(
+    ("model", "other", "expected"),
+    [
+        ("cnn", {}, (USUAL, CONTIGUOUS, WINOGRAD)), ("cnn", {"threads": 3}, (USUAL, CONTIGUOUS)),
+        ("cnn", {"device": "cuda"}, (USUAL, CONTIGUOUS)), ("linear", {}, (USUAL, CONTIGUOUS)),
+    ],
+)  # fmt: skip
+def test_winograds_way_is_tried_of_what_has_such_convolutions(model, other, expected):
+    sized = archbench.size(model, "10k", input="1x28x28", classes=10)
+    assert knobs._ways(dataclasses.replace(CELL, sized=sized, **{"threads": 1, **other})) == expected
 
 
 def test_what_was_found_is_kept_and_a_damaged_file_is_not_believed(tried, tmp_path):
@@ -91,14 +126,14 @@ def test_what_cannot_be_compiled_is_tried_once(tried):
     [(1000, 0.05, USUAL), (1000, 0.01, COMPILED), (200, 0.01, USUAL), (10**6, 0.099, USUAL), (10**6, None, USUAL)],
 )
 def test_compiled_is_best_where_its_steps_and_its_compiling_together_are(steps, compiled_s, expected):
-    assert Trial(0.1, 0.2, compiled_s, 60.0, tried=True).best(steps) == expected
+    assert Trial(0.1, 0.2, None, compiled_s, 60.0, tried=True).best(steps) == expected
 
 
 @pytest.mark.parametrize(
     ("other", "norm", "maps"),
     [
         ({}, True, True), ({"share": 0.9}, False, False), ({"threads": 2}, True, True), ({"threads": 3}, False, False),
-        ({"way": CONTIGUOUS}, False, False), ({"way": COMPILED}, False, False),
+        ({"way": CONTIGUOUS}, False, False), ({"way": COMPILED}, False, False), ({"way": WINOGRAD}, True, True),
         ({"statistics": 0}, False, True),
     ],
 )  # fmt: skip

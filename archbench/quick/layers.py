@@ -8,23 +8,26 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from archbench.quick import dropout, flatten, norm, pointwise, pool, residual
+from archbench.quick import dropout, flatten, norm, pointwise, pool, residual, winograd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
 
     from archbench.schema import Device, Knobs
+
+    Forward = Callable[[Tensor], Tensor]
 
 
 def quicken(net: nn.Module, device: Device, knobs: Knobs) -> None:
     """Let layers of a network train in the quicker way of its device; in evaluation they are torch's.
 
     Only torch's own classes are touched, and nothing where the network will be compiled. On the CPU they are usual
-    dropouts and flattenings, and, if the knobs say so, max-poolings and batch normalisations. If nothing else can see
-    what is between them, a normalisation has the activation behind it done with it, and another activation before a
-    max-pooling is taken behind that, where the map is smaller. On CUDA they are convolutions of single pixels.
+    dropouts and flattenings, and, if the knobs say so, max-poolings, batch normalisations and convolutions. If nothing
+    else can see what is between them, a normalisation has the activation behind it done with it, a convolution a ReLU
+    before it, and an activation before a max-pooling is taken behind that, where the map is smaller. On CUDA they are
+    convolutions of single pixels.
     """
     if knobs.compiled:
         return
@@ -40,6 +43,13 @@ def load(knobs: Knobs) -> None:
         from archbench.quick import norm_loops  # noqa: F401
     if knobs.quick_maps:
         from archbench.quick import dropout_loops, pool_loops  # noqa: F401
+    if knobs.winograd:
+        from archbench.quick import winograd_loops  # noqa: F401
+
+
+def takes_winograd(net: nn.Module) -> bool:
+    """Whether a network has a convolution that may be done in Winograd's way."""
+    return any(map(winograd.is_usual, net.modules()))
 
 
 def _quicken_on_cuda(net: nn.Module) -> None:
@@ -49,28 +59,43 @@ def _quicken_on_cuda(net: nn.Module) -> None:
 
 
 def _quicken_on_cpu(net: nn.Module, knobs: Knobs) -> None:
-    dropped_out = dropout.dropped_in_loops if knobs.quick_maps else dropout.dropped_out
     for module in net.modules():
-        if type(module) is nn.Dropout and dropout.is_usual(module):
-            module.forward = partial(dropped_out, module)  # type: ignore[method-assign]
-        elif type(module) is nn.Flatten:
-            module.forward = partial(flatten.flattened, module)  # type: ignore[method-assign]
-        elif knobs.quick_norm and norm.is_norm(module):
-            module.forward = partial(norm.normalized, module, None)  # type: ignore[method-assign]
-        elif knobs.quick_maps and pool.is_pooling(module):
-            module.forward = partial(pool.pooled, module, None)  # type: ignore[method-assign]
-        elif knobs.quick_norm and (activation := residual.activation_of(module)):
-            module.forward = partial(residual.added, module, activation)
+        forward = _alone(module, knobs)
+        if forward is not None:
+            module.forward = forward
     done = set()
     for first, second in _neighbours(net):
+        if first in done:
+            continue
         if knobs.quick_norm and norm.is_norm(first) and norm.shape_of(second) is not None:
             first.forward = partial(norm.normalized, first, second)  # type: ignore[method-assign]
             second.forward = partial(_passed_on, second)
             done.add(second)
-        elif _before_pool(first, second) and first not in done:
+        elif activates := _with_activation(first, second, knobs):
             first.forward = partial(_passed_on, first)
-            quick = knobs.quick_maps and pool.is_pooling(second)
-            second.forward = partial(pool.pooled if quick else _activated, second, first)  # type: ignore[arg-type]
+            second.forward = partial(activates, second, first)
+
+
+def _alone(module: nn.Module, knobs: Knobs) -> Forward | None:
+    """Return the quicker way of a layer; None where there is none."""
+    if knobs.quick_norm and norm.is_norm(module):
+        return partial(norm.normalized, module, None)
+    if knobs.quick_norm and (activation := residual.activation_of(module)):
+        return partial(residual.added, module, activation)
+    if knobs.quick_maps and pool.is_pooling(module):
+        return partial(pool.pooled, module, None)
+    if knobs.winograd and winograd.is_usual(module):
+        return partial(winograd.convolved, module, None)
+    if type(module) is nn.Dropout and dropout.is_usual(module):
+        return partial(dropout.dropped_in_loops if knobs.quick_maps else dropout.dropped_out, module)
+    return partial(flatten.flattened, module) if type(module) is nn.Flatten else None
+
+
+def _with_activation(first: nn.Module, second: nn.Module, knobs: Knobs) -> Callable[..., Tensor] | None:
+    """Return how a layer is done together with the activation before it; None where it is not."""
+    if pool.takes(first) and type(second) is nn.MaxPool2d and not second.return_indices:
+        return pool.pooled if knobs.quick_maps and pool.is_pooling(second) else _activated
+    return winograd.convolved if knobs.winograd and winograd.takes(first) and winograd.is_usual(second) else None
 
 
 def _neighbours(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
@@ -79,11 +104,6 @@ def _neighbours(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
     for first, second in itertools.pairwise(layers):
         if layers.count(first) == layers.count(second) == 1:
             yield first, second
-
-
-def _before_pool(first: nn.Module, second: nn.Module) -> bool:
-    """Whether these are an activation and a pooling that can be done in either order with the same result."""
-    return pool.takes(first) and type(second) is nn.MaxPool2d and not second.return_indices
 
 
 def _in_order(net: nn.Module) -> Iterator[nn.Module]:

@@ -64,6 +64,7 @@ class Knobs:
         compiled: whether full batches go through a compiled network, or op by op.
         quick_norm: whether batch normalisations, and what is behind them, are done by loops of our own.
         quick_maps: likewise max-poolings and dropouts.
+        winograd: whether convolutions of three by three pixels are done in Winograd's way, where that pays.
         cuda_graph: whether steps of a size that comes often are captured once and replayed.
     """
 
@@ -71,6 +72,7 @@ class Knobs:
     compiled: bool = False
     quick_norm: bool = False
     quick_maps: bool = False
+    winograd: bool = False
     cuda_graph: bool = False
 
 

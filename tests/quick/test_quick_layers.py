@@ -38,11 +38,11 @@ def moved(net):
     ("knobs", "loaded"),
     [
         (Knobs(), set()), (Knobs(quick_norm=True), {"norm_loops"}),
-        (Knobs(quick_maps=True), {"dropout_loops", "pool_loops"}),
+        (Knobs(quick_maps=True), {"dropout_loops", "pool_loops"}), (Knobs(winograd=True), {"winograd_loops"}),
     ],
 )  # fmt: skip
 def test_the_loops_that_are_needed_can_be_loaded_ahead(monkeypatch, knobs, loaded):
-    names = {"norm_loops", "dropout_loops", "pool_loops"}
+    names = {"norm_loops", "dropout_loops", "pool_loops", "winograd_loops"}
     for name in names:
         monkeypatch.delitem(sys.modules, f"archbench.quick.{name}", raising=False)
         monkeypatch.delattr(f"archbench.quick.{name}", raising=False)
