@@ -46,7 +46,7 @@ def normaliser(train_images: Tensor, device: str = "cpu", order: MemoryFormat = 
     scale, offset = (
         _by_pixel(channels.float(), shape, order).to(device) for channels in (1 / deviation, -mean / deviation)
     )
-    return lambda images: images.float() * scale + offset
+    return lambda images: images.to(torch.float32, copy=True).mul_(scale).add_(offset)
 
 
 def _by_pixel(channels: Tensor, shape: Sequence[int], order: MemoryFormat) -> Tensor:
@@ -67,7 +67,9 @@ def ordered(images: Tensor, order: MemoryFormat) -> Tensor:
 
 def _to_unit(images: Tensor) -> Tensor:
     """Map uint8 to float32 from 0 to 1."""
-    return images.float() / 255
+    import torch
+
+    return images.to(torch.float32, copy=True).div_(255)
 
 
 def _centrer(train_images: Tensor, device: str, order: MemoryFormat) -> Prepare:

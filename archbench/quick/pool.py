@@ -86,11 +86,11 @@ class MaxPool(torch.autograd.Function):
         """Return the largest of each window, activated."""
         from archbench.quick import pool_loops as loops
 
-        samples, _, _, channels, height, width = sizes[:6]
+        samples, _, columns, channels, height, width = sizes[:6]
         done = torch.empty((samples, channels, height, width), dtype=maps.dtype, memory_format=torch.channels_last)
         # Torch's memory begins where a wide register may: numpy's need not, and is read at half the speed then.
         chosen = torch.empty(done.numel(), dtype=torch.uint8)
-        best = torch.empty(channels, dtype=torch.int32)
+        best = torch.empty((columns + 1) * channels, dtype=torch.int32)
         loops.pool(flat(maps), flat(done), chosen.numpy(), best.numpy(), sizes, *levels)
         ctx.save_for_backward(chosen)
         ctx.sizes = sizes
@@ -109,7 +109,7 @@ class MaxPool(torch.autograd.Function):
         if _side_by_side(ctx.sizes):
             loops.pool_back(flat(given), chosen.numpy(), flat(back), ctx.sizes)
         else:
-            sums = torch.empty(height * width * channels)
+            sums = torch.empty(loops.room(ctx.sizes))
             loops.pool_back_summed(flat(given), chosen.numpy(), flat(back), sums.numpy(), ctx.sizes)
         return back, None, None
 

@@ -1,9 +1,9 @@
 """Max-pooling in bfloat16, and the activation behind it, as loops over memory, compiled for the processor.
 
-Maps are flat arrays of bits in channels-last order, so that all channels of a pixel are compared at once. What is
-compared are marks: a number's bits as a whole number in the order of numbers, what is no number above all, and in the
-lowest byte which pixel of its window it is, the first the highest. So one comparison finds the largest, the first of
-equals, and where it was.
+Maps are flat arrays of bits in channels-last order, so that all channels of a pixel are compared at once, and the
+pixels of a line. What is compared are marks: a number's bits as a whole number in the order of numbers, what is no
+number above all, and in the lowest byte which pixel of its window it is, the first the highest. So one comparison finds
+the largest, the first of equals, and where it was.
 
 Places are unsigned: numba would ask of each whether it counts from the end, and that keeps loops out of wide registers.
 """
@@ -31,6 +31,32 @@ def _mark(raw: Any, number: Any) -> Any:
     return whole(whole(ordered << whole(8)) | whole(number))
 
 
+@part
+def _best_of_columns(maps: Any, best: Any, sizes: Any, sample: Any, y: Any) -> None:
+    """Mark the largest of each column that a line of windows has, from y on."""
+    _, height, width, channels, _, _, high, wide = sizes[:8]
+    line = width * channels
+    for spot in range(line):
+        best[place(spot)] = LEAST_MARK
+    for row in range(max(0, -y), min(high, height - y)):
+        source, number = (sample * height + y + row) * line, (high - row) * wide - 1
+        for spot in range(line):
+            best[place(spot)] = max(best[place(spot)], _mark(maps[place(source + spot)], number))
+
+
+@part
+def _best_of_window(best: Any, width: Any, channels: Any, wide: Any, x: Any) -> None:
+    """Mark behind the columns the largest of those that a window has, from x on."""
+    goal = width * channels
+    for channel in range(channels):
+        best[place(goal + channel)] = LEAST_MARK
+    for column in range(max(0, -x), min(wide, width - x)):
+        source = (x + column) * channels
+        for channel in range(channels):
+            mark = whole(best[place(source + channel)] - whole(column))
+            best[place(goal + channel)] = max(best[place(goal + channel)], mark)
+
+
 @compiled_for([_BITS, _BITS, _BYTES, _MARKS, _SIZES, types.int32, types.int32])
 def pool(maps: Any, done: Any, chosen: Any, best: Any, sizes: Any, floor: Any, cap: Any) -> None:
     """Take the largest of each window, and activate it.
@@ -39,30 +65,21 @@ def pool(maps: Any, done: Any, chosen: Any, best: Any, sizes: Any, floor: Any, c
         maps: what is pooled.
         done: (written) the largest of each window, activated.
         chosen: (written) which of its window it was, row by row; `NOWHERE` where the activation is level.
-        best: (C,) (written) room for marks.
+        best: ((W + 1) * C,) room for marks, of the columns of a line of windows and of a window.
         sizes: samples, height, width, channels; height and width of what comes; of a window; between windows; padding.
         floor: the number from which downwards the activation is level, in the order of numbers.
         cap: likewise upwards.
     """
-    samples, height, width, channels, out_height, out_width, high, wide, down, right, pad_y, pad_x = sizes
+    samples, _, width, channels, out_height, out_width, high, wide, down, right, pad_y, pad_x = sizes
     last = high * wide - 1
     for sample in range(samples):
         for out_y in range(out_height):
-            y = out_y * down - pad_y
+            _best_of_columns(maps, best, sizes, sample, out_y * down - pad_y)
             for out_x in range(out_width):
-                x = out_x * right - pad_x
-                for channel in range(channels):
-                    best[place(channel)] = LEAST_MARK
-                for row in range(max(0, -y), min(high, height - y)):
-                    for column in range(max(0, -x), min(wide, width - x)):
-                        source = ((sample * height + y + row) * width + x + column) * channels
-                        number = last - row * wide - column
-                        for channel in range(channels):
-                            mark = _mark(maps[place(source + channel)], number)
-                            best[place(channel)] = max(best[place(channel)], mark)
+                _best_of_window(best, width, channels, wide, out_x * right - pad_x)
                 goal = ((sample * out_height + out_y) * out_width + out_x) * channels
                 for channel in range(channels):
-                    mark = best[place(channel)]
+                    mark = best[place(width * channels + channel)]
                     value, number = whole(mark >> whole(8)), whole(whole(last) - whole(mark & whole(0xFF)))
                     low, over = value <= floor, value >= cap and value <= whole(INFINITY)
                     value = floor if low else cap if over else value
@@ -95,6 +112,32 @@ def pool_back(given: Any, chosen: Any, back: Any, sizes: Any) -> None:
                             back[place(goal + channel)] = given[place(source + channel)] if own else bits(0)
 
 
+def room(sizes: tuple[int, ...]) -> int:
+    """Return how many values `pool_back_summed` has to have room for: those of all lines that windows cover."""
+    _, _, _, channels, out_height, out_width, high, wide, down, right, _, _ = sizes
+    return ((out_height - 1) * down + high) * right * (out_width + (wide - 1) // right) * channels
+
+
+@part
+def _sum_up(given: Any, chosen: Any, sums: Any, sizes: Any, sample: Any) -> None:
+    """Sum up what an image's windows give, its columns sorted by their place between windows.
+
+    So what a line of windows gives to a column of each lies side by side, whatever the channels.
+    """
+    _, _, _, channels, out_height, out_width, high, wide, down, right, _, _ = sizes
+    row, sorted_by = out_width * channels, (out_width + (wide - 1) // right) * channels
+    for spot in range(len(sums)):
+        sums[place(spot)] = single(0)
+    for out_y in range(out_height):
+        source = (sample * out_height + out_y) * row
+        for number in range(high * wide):
+            y, x = out_y * down + number // wide, number % wide
+            goal = (y * right + x % right) * sorted_by + x // right * channels
+            for spot in range(row):
+                own, value = chosen[place(source + spot)] == byte(number), at(given, place(source + spot))
+                sums[place(goal + spot)] += value if own else single(0)
+
+
 @compiled_for([_BITS, _BYTES, _BITS, VECTOR, _SIZES])
 def pool_back_summed(given: Any, chosen: Any, back: Any, sums: Any, sizes: Any) -> None:
     """Give each pixel the sum of what is given to the windows that chose it.
@@ -103,25 +146,20 @@ def pool_back_summed(given: Any, chosen: Any, back: Any, sums: Any, sizes: Any) 
         given: as above.
         chosen: likewise.
         back: (written) likewise.
-        sums: (H * W * C,) (written) room for the sums of an image, in single precision.
+        sums: room for the sums of an image, in single precision.
         sizes: likewise.
     """
-    samples, height, width, channels, out_height, out_width, high, wide, down, right, pad_y, pad_x = sizes
-    image = height * width * channels
+    samples, height, width, channels, _, out_width, _, wide, _, right, pad_y, pad_x = sizes
+    sorted_by = (out_width + (wide - 1) // right) * channels
     for sample in range(samples):
-        for spot in range(image):
-            sums[place(spot)] = single(0)
-        for out_y in range(out_height):
-            y = out_y * down - pad_y
-            for out_x in range(out_width):
-                x = out_x * right - pad_x
-                source = ((sample * out_height + out_y) * out_width + out_x) * channels
-                for row in range(max(0, -y), min(high, height - y)):
-                    for column in range(max(0, -x), min(wide, width - x)):
-                        goal, number = ((y + row) * width + x + column) * channels, byte(row * wide + column)
-                        for channel in range(channels):
-                            own = chosen[place(source + channel)] == number
-                            value = at(given, place(source + channel))
-                            sums[place(goal + channel)] += value if own else single(0)
-        for spot in range(image):
-            put(back, place(sample * image + spot), sums[place(spot)])
+        _sum_up(given, chosen, sums, sizes, sample)
+        for y in range(pad_y, height + pad_y):
+            for x in range(pad_x, width + pad_x):
+                goal = ((sample * height + y - pad_y) * width + x - pad_x) * channels
+                line, column = y * right + x % right, x // right * channels
+                if line * sorted_by >= len(sums) or column >= sorted_by:  # no window covers it
+                    for channel in range(channels):
+                        back[place(goal + channel)] = bits(0)
+                else:
+                    for channel in range(channels):
+                        put(back, place(goal + channel), sums[place(line * sorted_by + column + channel)])
