@@ -73,14 +73,17 @@ def convolved(conv: nn.Conv2d, activation: nn.ReLU | None, maps: Tensor) -> Tens
     """
     before = activation if activation is not None and activation.training else None
     kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else maps.dtype
-    if kind in LEAST_GAIN and conv.training and torch.is_grad_enabled() and fits(maps):
+    if kind in LEAST_GAIN and conv.training and torch.is_grad_enabled() and _fits(conv, maps):
         sizes = sizes_of(conv, *maps.shape[2:])
         if gain(sizes, len(maps)) >= LEAST_GAIN[kind]:
-            quick: Tensor = Winograd.apply(
-                maps.to(kind), conv.weight, conv.bias, -math.inf if before is None else 0.0, sizes
-            )
+            floor = -math.inf if before is None else 0.0
+            quick: Tensor = Winograd.apply(maps.to(kind), conv.weight, conv.bias, floor, sizes)
             return quick
     return nn.Conv2d.forward(conv, maps if before is None else nn.ReLU.forward(before, maps))
+
+
+def _fits(conv: nn.Conv2d, maps: Tensor) -> bool:
+    return fits(maps) and maps.shape[1] == conv.in_channels and conv.weight.dtype == torch.float32
 
 
 def sizes_of(conv: nn.Conv2d, height: int, width: int) -> Sizes:
@@ -144,7 +147,7 @@ class Winograd(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradients of the maps, where they have one, of the filters and of what is added."""
+        """Return the gradients of the maps, of the filters and of what is added; of the first two where they learn."""
         from archbench.quick import winograd_loops as loops
 
         (maps, filters), sizes = ctx.saved_tensors, ctx.sizes
@@ -160,12 +163,14 @@ class Winograd(torch.autograd.Function):
                 if back is not None:
                     torch.bmm(products.matrices, filters, out=tiles.matrices)
                     loops.back_out_of_tiles(tiles.values, strip, lines, source, ctx.floor, goal, (*sizes,), *images)
-                loops.into_tiles(source, ctx.floor, image, strip, tiles.values, (*sizes,), *images)
-                torch.baddbmm(filters_grad, products.matrices.mT, tiles.matrices, out=filters_grad)
+                if ctx.needs_input_grad[1]:
+                    loops.into_tiles(source, ctx.floor, image, strip, tiles.values, (*sizes,), *images)
+                    torch.baddbmm(filters_grad, products.matrices.mT, tiles.matrices, out=filters_grad)
                 bias_grad[: len(sums)] += sums
             by_place = torch.mm(filter_transform().T, filters_grad.view(TILE**2, -1))
         weight_grad = by_place.view(3, 3, sizes.outer, sizes.inner).permute(2, 3, 0, 1)
-        return back, weight_grad, bias_grad.float() if ctx.adds else None, None, None
+        added_grad = bias_grad.float() if ctx.adds else None
+        return back, weight_grad if ctx.needs_input_grad[1] else None, added_grad, None, None
 
 
 class Matrices(NamedTuple):
@@ -190,9 +195,8 @@ def _parts(samples: int, sizes: Sizes) -> Iterator[tuple[tuple[int, int], Matric
 
 
 def _image(sizes: Sizes) -> np.ndarray[Any, Any]:
-    whole: np.ndarray[Any, Any] = torch.zeros(
-        4 * sizes.inner * (4 * sizes.down + 2) * (sizes.across + 1)
-    ).numpy()  # torch's memory begins where a wide register may, numpy's need not
+    """Return room for an image and what is beyond it, zero; torch's memory begins where a wide register may."""
+    whole: np.ndarray[Any, Any] = torch.zeros(4 * sizes.inner * (4 * sizes.down + 2) * (sizes.across + 1)).numpy()
     return whole
 
 

@@ -5,7 +5,8 @@ arrays in memory, and archbench's own training, the latter two in both precision
 same one core; they take turns of an epoch, in an order that rotates, and the first turns are not counted. archbench's
 processes alone have its environment variables, and take steps as a training of two epochs of MNIST does by itself:
 which layers are its own stands in the table. Ratios are of turns of the same round; intervals are a bootstrap's over
-the rounds. The roofline and the peaks are those of `archbench doctor`, measured at the beginning. Nothing is asserted.
+the rounds. The roofline and the peaks are those of `archbench doctor`, measured at the beginning; a net whose
+convolutions are done by a quarter of the multiplications may be beyond, as all are counted. Nothing is asserted.
 
 On a CUDA device the loop is there twice, with `loaders` of eight processes too; both are as torch has it, convolutions
 in TF32. archbench replays its steps as CUDA graphs, and computes in the same way each time, which in single precision

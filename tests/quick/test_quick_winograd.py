@@ -192,6 +192,34 @@ def test_too_small_a_map_is_told_as_torch_tells_it():
         ours(maps_of(2, 3, 2, 8))
 
 
+def test_too_few_channels_are_told_as_torch_tells_it():
+    _, ours = both(nn.Conv2d(3, 5, 3))
+    with pytest.raises(RuntimeError, match="to have 3 channels"):
+        ours(maps_of(2, 2, 8, 8))
+
+
+def test_filters_of_half_precision_are_torchs():
+    usual, ours = (net.bfloat16() for net in both(nn.Conv2d(3, 5, 3)))
+    assert torch.equal(ours(maps_of(2, 3, 8, 8).bfloat16()), usual(maps_of(2, 3, 8, 8).bfloat16()))
+
+
+@pytest.mark.parametrize("frozen", ["weight", "bias"])
+def test_what_is_frozen_gets_no_gradient_and_the_others_theirs(frozen):
+    usual, ours = both(nn.Conv2d(3, 5, 3))
+    maps = maps_of(2, 3, 8, 8)
+    for net in (usual, ours):
+        getattr(net[0], frozen).requires_grad_(requires_grad=False)
+    free = "bias" if frozen == "weight" else "weight"
+    grads = []
+    for net in (ours, usual):
+        given = maps.clone(memory_format=torch.preserve_format).requires_grad_()
+        net(given).square().sum().backward()
+        assert getattr(net[0], frozen).grad is None
+        grads.append((given.grad, getattr(net[0], free).grad))
+    for found, truth in zip(*grads, strict=True):
+        assert error(found, truth) < 1e-5
+
+
 def test_evaluation_and_what_learns_nothing_are_torchs():
     usual, ours = both(nn.Conv2d(3, 5, 3))
     maps = maps_of(2, 3, 8, 8)
