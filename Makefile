@@ -42,6 +42,7 @@ bench: $(READY)
 	$(BIN)/python tests/bench/scale.py
 	$(BIN)/python tests/bench/startup.py
 	$(BIN)/python tests/bench/training.py
+	$(BIN)/python tests/bench/layers.py
 	$(BIN)/python tests/bench/training.py --device cuda
 	$(BIN)/python tests/bench/together.py
 	$(BIN)/python tests/bench/comparison.py

@@ -15,7 +15,7 @@ from figures import FOLDER, SMOKE, Row, shown, table
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs/performance.md"
 SECTIONS = (
-    "training", "training_cuda", "together", "comparison", "scale", "startup", "ratios", "sizing", "counters",
+    "training", "training_cuda", "layers", "together", "comparison", "scale", "startup", "ratios", "sizing", "counters",
     "isolation", "store", "report",
 )  # fmt: skip
 HEAD = """# Performance

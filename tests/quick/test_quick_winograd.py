@@ -242,14 +242,14 @@ def test_of_many_channels_and_whole_tiles_a_quarter_of_the_multiplications_is_le
     assert winograd.gain(sizes, 1000) == pytest.approx(4.0, rel=1e-3)
 
 
-def test_the_transforms_multiply_polynomials():
-    """A filter of one pixel leaves the others as they are: interpolated at six points, and evaluated again."""
+def test_filters_are_transformed_by_powers_of_the_points():
+    """Each divided by the product of its point's distances from the others, of which infinity is none."""
     filters = winograd.filter_transform().double()
     assert filters.shape == (36, 9)
-    along = filters.view(6, 6, 3, 3)[0, :, 0, :]  # at the first point, zero, only the first power is left
+    along = filters.view(6, 6, 3, 3)[0, :, 0, :]  # where the columns are taken at zero, the lines alone are left
     root = np.sqrt(2.0)
     np.testing.assert_allclose(along[0], [1, 0, 0], atol=1e-7)
-    np.testing.assert_allclose(along[1], np.array([1, root**-1, 0.5]) / -1.5, rtol=1e-6)
+    np.testing.assert_allclose(along[1], np.array([1, 1 / root, 0.5]) / -1.5, rtol=1e-6)
     np.testing.assert_allclose(along[4], np.array([1, -root, 2]) / 6, rtol=1e-6)
     np.testing.assert_allclose(along[5], [0, 0, 1], atol=1e-7)
 
