@@ -2,7 +2,7 @@
 
 Winograd's way for four by four pixels of the result at a time (Lavin and Gray 2016, arXiv:1509.09308): pixels and
 filters are transformed, multiplied, and the products transformed back, all in single precision whatever the maps are
-of. A backward pass is the transpose of each step. What comes is rounded some times as much as by torch in single
+of. A backward pass is the transpose of each step. What comes is rounded about twice as much as by torch in single
 precision; less than by torch in bfloat16, to which only the end is rounded.
 """
 
