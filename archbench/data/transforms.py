@@ -120,7 +120,7 @@ def augment(images: Tensor, names: Sequence[str]) -> Tensor:
     if "flip" in amounts:
         flipped = torch.rand(samples, device=device) < 0.5  # half
         # Modulo 256, as bytes are; torch's choice between two of them takes twice as long on a CPU.
-        images = images + flipped[:, None, None, None].to(torch.uint8) * (images.flip(3) - images)
+        images = torch.addcmul(images, flipped[:, None, None, None].view(torch.uint8), images.flip(3) - images)
     if "shift" in amounts:
         images = _moved(images, max(1, height // SHIFT_FRACTION), max(1, width // SHIFT_FRACTION))
     if margin := amounts.get("crop"):
@@ -190,19 +190,15 @@ def turned(images: Tensor, degrees: Tensor, factors: Tensor) -> Tensor:
     radians = degrees.double().deg2rad()
     cos, sin = radians.cos() / factors, radians.sin() / factors
     # From places of the result to places of the image, in units of half a side each: x + iy, so that both are one sum.
-    of_x, of_y = torch.complex(cos, sin * width / height), torch.complex(-sin * height / width, cos)
-    x, y = (_middles(side, images.device) for side in (width, height))
+    of_x, of_y = torch.complex(cos, sin * (width / height)), torch.complex(sin * (-height / width), cos)
+    x, y = (
+        torch.linspace(1 / side - 1, 1 - 1 / side, side, dtype=torch.float64, device=images.device)  # pixels' middles
+        for side in (width, height)
+    )
     of_x, of_y = (of_x[:, None] * x).to(torch.complex64), (of_y[:, None] * y).to(torch.complex64)
     grid = torch.view_as_real(of_x[:, None, :] + of_y[:, :, None])
     planes = ordered(images, "contiguous").float()  # of which torch takes samples in half the time
     return _levels(grid_sample(planes, grid, mode="bilinear", padding_mode="zeros", align_corners=False))
-
-
-def _middles(side: int, device: torch.device) -> Tensor:
-    """Return where the middles of pixels are, from -1 at one edge to 1 at the other."""
-    import torch
-
-    return (2 * torch.arange(side, device=device) + 1) / side - 1
 
 
 def _cut(images: Tensor, side: int) -> Tensor:
@@ -211,11 +207,11 @@ def _cut(images: Tensor, side: int) -> Tensor:
 
     samples, _, height, width = images.shape
 
-    def covered(length: int) -> Tensor:
+    def beyond(length: int) -> Tensor:
         first = torch.randint(length, (samples, 1), device=images.device) - side // 2
         places = torch.arange(length, device=images.device)
-        return (first <= places) & (places < first + side)
+        return (places < first) | (places >= first + side)
 
-    rows, columns = covered(height), covered(width)
-    kept = ~(rows[:, :, None] & columns[:, None, :])
+    rows, columns = beyond(height), beyond(width)
+    kept = rows[:, :, None] | columns[:, None, :]
     return images * kept[:, None].view(torch.uint8)  # torch's filling of a mask takes twice as long on a CPU
