@@ -23,6 +23,7 @@ from archbench.loading import done_keys, load, stored_folders
 from archbench.manner import Manner
 from archbench.pipeline import run, train_trials
 from archbench.plan import make_plan, planned
+from archbench.quick import winograd
 from archbench.schema import Knobs
 from archbench.store import Store
 from zoo import registry
@@ -190,6 +191,21 @@ def test_a_long_training_is_normalised_in_the_quick_way_wherever_it_runs(tmp_pat
     losses = [record.training.epochs[-1].train.loss for record in (here, usual)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert list(whole.frame()["quick_norm"]) == [True]
+
+
+@pytest.mark.usefixtures("maps_of_any_size")
+def test_a_training_goes_the_way_that_a_trial_has_found_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(knobs, "WORTH_S", 0.0)
+    monkeypatch.setattr(work, "find_knobs", lambda cell, dataset: knobs.WINOGRAD)
+    monkeypatch.setattr(winograd, "LEAST_GAIN", dict.fromkeys(winograd.LEAST_GAIN, 1e-9))
+    study = small_study(["cnn"], ["5k"], seeds=1)
+    ways = {True: Manner(0), False: Manner(0, tune=False)}
+    found = {way: run(study, tmp_path / str(way), manner=manner, protocol=QUICK) for way, manner in ways.items()}
+    assert {way: list(whole.frame()["winograd"]) for way, whole in found.items()} == {True: [True], False: [False]}
+    quick, usual = (whole.records[0].training for whole in found.values())
+    assert quick.weights_sha256 != usual.weights_sha256  # but for rounding they are the same
+    losses = [training.epochs[-1].train.loss for training in (quick, usual)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
 
 def test_each_failure_is_a_row_with_its_reason_and_the_others_finish(tmp_path, own_models):

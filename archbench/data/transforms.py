@@ -150,9 +150,8 @@ def _levels(values: Tensor) -> Tensor:
     """Return values, which are lost, as levels."""
     import torch
 
-    return (
-        values.round_().clamp_(0, 255).to(torch.int16).to(torch.uint8)
-    )  # in one step it takes a CPU three times as long
+    # In one step, from numbers to bytes, it takes a CPU three times as long.
+    return values.round_().clamp_(0, 255).to(torch.int16).to(torch.uint8)
 
 
 def _moved(images: Tensor, reach_y: int, reach_x: int) -> Tensor:

@@ -48,11 +48,6 @@ class Sizes(NamedTuple):
     out_width: int
     outer: int
 
-    @property
-    def broad(self) -> int:
-        """The larger number of channels."""
-        return max(self.inner, self.outer)
-
 
 def is_usual(conv: nn.Module) -> TypeIs[nn.Conv2d]:
     """Whether a module is torch's convolution of three by three pixels, all channels by all, without gaps or steps."""
@@ -132,14 +127,14 @@ class Winograd(torch.autograd.Function):
         done = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
         added = torch.zeros(sizes.outer) if bias is None else bias.detach()
         image, strip, lines = _image(sizes), _strip(sizes), _strip(sizes)
-        source, goal, offsets = flat(maps), flat(done), flat(added)
+        source, goal, offsets, numbers = flat(maps), flat(done), flat(added), tuple(sizes)
         with torch.autocast("cpu", enabled=False):
             by_place = weight.detach().permute(2, 3, 0, 1).reshape(9, -1)
             filters = torch.mm(filter_transform(), by_place).view(-1, sizes.outer, sizes.inner)
             for images, tiles, products in _parts(len(maps), sizes):
-                loops.into_tiles(source, floor, image, strip, tiles.values, (*sizes,), *images)
+                loops.into_tiles(source, floor, image, strip, tiles.values, numbers, *images)
                 torch.bmm(tiles.matrices, filters.mT, out=products.matrices)
-                loops.out_of_tiles(products.values, offsets, strip, lines, goal, (*sizes,), *images)
+                loops.out_of_tiles(products.values, offsets, strip, lines, goal, numbers, *images)
         ctx.save_for_backward(maps, filters)
         ctx.sizes, ctx.floor, ctx.adds = sizes, floor, bias is not None
         return done
@@ -156,15 +151,16 @@ class Winograd(torch.autograd.Function):
         sums = torch.zeros(sizes.outer if ctx.adds else 0)
         image, strip, lines = _image(sizes), _strip(sizes), _strip(sizes)
         given, source = flat(gradient.contiguous(memory_format=torch.channels_last)), flat(maps)
-        goal, summed = flat(maps if back is None else back), flat(sums)
+        numbers = tuple(sizes)  # as the loops were compiled for
+        goal, summed = None if back is None else flat(back), flat(sums)
         with torch.autocast("cpu", enabled=False):
             for images, tiles, products in _parts(len(maps), sizes):
-                loops.back_into_tiles(given, strip, lines, products.values, summed, (*sizes,), *images)
-                if back is not None:
+                loops.back_into_tiles(given, strip, lines, products.values, summed, numbers, *images)
+                if goal is not None:
                     torch.bmm(products.matrices, filters, out=tiles.matrices)
-                    loops.back_out_of_tiles(tiles.values, strip, lines, source, ctx.floor, goal, (*sizes,), *images)
+                    loops.back_out_of_tiles(tiles.values, strip, lines, source, ctx.floor, goal, numbers, *images)
                 if ctx.needs_input_grad[1]:
-                    loops.into_tiles(source, ctx.floor, image, strip, tiles.values, (*sizes,), *images)
+                    loops.into_tiles(source, ctx.floor, image, strip, tiles.values, numbers, *images)
                     torch.baddbmm(filters_grad, products.matrices.mT, tiles.matrices, out=filters_grad)
                 bias_grad[: len(sums)] += sums
             by_place = torch.mm(filter_transform().T, filters_grad.view(TILE**2, -1))
@@ -202,5 +198,5 @@ def _image(sizes: Sizes) -> np.ndarray[Any, Any]:
 
 def _strip(sizes: Sizes) -> np.ndarray[Any, Any]:
     """Return room for a row of tiles: six lines of six pixels a tile."""
-    whole: np.ndarray[Any, Any] = torch.empty(TILE**2 * sizes.broad * (sizes.across + 1)).numpy()
+    whole: np.ndarray[Any, Any] = torch.empty(TILE**2 * max(sizes.inner, sizes.outer) * (sizes.across + 1)).numpy()
     return whole

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
+from scipy.stats import bootstrap
 from tabulate import tabulate
 
 from archbench.environment import capture
@@ -54,6 +56,15 @@ def goal(what: str, measured: float | None, *, most: float | None = None, least:
     met = measured is not None and (most is None or measured <= most) and (least is None or measured >= least)
     verdict = "not measured" if measured is None else "met" if met else "missed"
     return {"what": what, "goal": asked, "measured": measured, "verdict": verdict}
+
+
+def ratio(ours: list[float], theirs: list[float]) -> list[float]:
+    """Return how many times as fast one is as the other, with the 95 % interval of a bootstrap over the rounds."""
+    ratios = np.array(theirs) / np.array(ours)
+    if len(ratios) < 2:
+        return [float(ratios[0])] * 3
+    interval = bootstrap((ratios,), np.median, method="percentile", rng=0).confidence_interval
+    return [float(np.median(ratios)), float(interval.low), float(interval.high)]
 
 
 def no_card() -> bool:

@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable
 
 import torch
-from figures import Row, arguments, keep
+from figures import Row, arguments, keep, ratio
 from torch import Tensor, nn
-from training import ratio
 
 from archbench.environment import worker_variables
 from archbench.quick import winograd

@@ -25,9 +25,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from figures import Row, arguments, goal, keep, no_card, table
+from figures import Row, arguments, goal, keep, no_card, ratio, table
 from others import Unavailable, interpreter
-from scipy.stats import bootstrap
 from turns import Lost, Rival, orders
 
 import archbench
@@ -99,15 +98,6 @@ def taken(rivals: dict[str, Rival], rounds: int) -> dict[str, list[float]]:
                 print(f"{name} is left out: {why}", flush=True)
                 del seconds[name]
     return {name: turns[WARM_UP:] for name, turns in seconds.items()}
-
-
-def ratio(ours: list[float], theirs: list[float]) -> list[float]:
-    """Return how many times as fast one is as the other, with the 95 % interval of a bootstrap over the rounds."""
-    ratios = np.array(theirs) / np.array(ours)
-    if len(ratios) < 2:
-        return [float(ratios[0])] * 3
-    interval = bootstrap((ratios,), np.median, method="percentile", rng=0).confidence_interval
-    return [float(np.median(ratios)), float(interval.low), float(interval.high)]
 
 
 def row_of(name: str, seconds: dict[str, list[float]], spec: Row, facts: Row) -> Row:
